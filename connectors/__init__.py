@@ -1,0 +1,1 @@
+"""The remote world: records, ports and one package per remote system. Knows no database and no Django model."""

@@ -1,0 +1,90 @@
+"""Connector: the code for one remote system. Free of roles: which side of the hub it serves is the connection's matter."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+from connectors import ports
+from connectors.budget import BudgetBook
+from connectors.functions import FUNCTIONS_BY_ROLE, Function, Role
+from connectors.hosts import HostPolicy
+from connectors.http import CallLog
+from connectors.records import TestStep
+from connectors.settings_fields import Settings
+
+# Which port makes a connector able to do a function, per role. A function not named here cannot be done by anyone yet.
+PORTS: dict[Role, dict[Function, type]] = {
+    Role.CART: {
+        Function.ORDER_DOWNLOAD: ports.OrderReader,
+        Function.PRODUCT_PICKUP: ports.ProductReader,
+        Function.CUSTOMER_SYNC: ports.CustomerReader,
+        Function.INVENTORY_SYNC: ports.InventoryWriter,
+    },
+    Role.WAREHOUSE: {
+        Function.ORDER_SENDING: ports.OrderWriter,
+        Function.ORDER_CANCELLATION_SENDING: ports.CancellationWriter,
+        Function.SHIPMENT_PICKUP: ports.ShipmentReader,
+        Function.INVENTORY_PICKUP: ports.InventoryReader,
+        Function.PRODUCT_PICKUP: ports.ProductReader,
+    },
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Environment:
+    """What the hub lends to a connector: nothing of it is the connector's own.
+
+    ``extra_hosts``: ``host:port`` pairs the operator allows. ``call_log`` is told every HTTP call. ``resources`` holds
+    what only one connector needs (the built-in warehouse's book), by name.
+    """
+
+    budgets: BudgetBook
+    extra_hosts: frozenset[str] = frozenset()
+    call_log: CallLog | None = None
+    connection_id: str = ""
+    resources: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Connector:
+    """Base of all connectors. A sub-class declares its facts, typed options and credentials, and implements ports."""
+
+    key: ClassVar[str]
+    label: ClassVar[str]
+    summary: ClassVar[str] = ""
+    roles: ClassVar[frozenset[Role]]
+    domains: ClassVar[tuple[str, ...]] = ()
+    Options: ClassVar[type[Settings]] = Settings
+    Credentials: ClassVar[type[Settings]] = Settings
+    # True when a level that is read now already contains every order that was sent before (no snapshot delay).
+    levels_are_live: ClassVar[bool] = False
+
+    def __init__(self, options: Settings, credentials: Settings, environment: Environment) -> None:
+        self.environment = environment
+
+    @classmethod
+    def functions(cls, role: Role) -> tuple[Function, ...]:
+        """What this connector can do on one side of the hub, computed from the ports it implements."""
+        if role not in cls.roles:
+            return ()
+        able = {function for function, port in PORTS[role].items() if issubclass(cls, port)}
+        if role is Role.CART and issubclass(cls, ports.OrderFeedCancellations | ports.CancellationReader):
+            able.add(Function.ORDER_CANCEL_DOWNLOAD)
+        return tuple(function for function in FUNCTIONS_BY_ROLE[role] if function in able)
+
+    @classmethod
+    def host_policy(cls, environment: Environment) -> HostPolicy:
+        return HostPolicy(cls.domains, environment.extra_hosts)
+
+    @classmethod
+    def verify_webhook(cls, credentials: Mapping[str, Any], headers: Mapping[str, str], body: bytes) -> bool:
+        """Is this delivery genuine? The secret part of the URL was already compared. Default: nothing to add."""
+        return True
+
+    def test(self) -> Iterator[TestStep]:
+        """Checks the set-up step by step, most basic first, and stops where going on makes no sense."""
+        raise NotImplementedError(f"{type(self).__name__} must say how it is tested")
+
+    def close(self) -> None:
+        """Gives back network connections."""

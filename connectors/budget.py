@@ -1,0 +1,85 @@
+"""Rate limits: one ``Budget`` per rate-limit group (for example: one store), shared by all its connections."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+
+from connectors.errors import RateLimited
+
+# Below this share of the limit, calls are spread out instead of sent at once.
+SPARE_SHARE = 0.05
+LONGEST_SPREAD_SECONDS = 1.0
+OBSERVATION_LIFETIME = timedelta(seconds=300)
+
+
+@dataclass(slots=True)
+class Budget:
+    """What is known about the remaining calls of one rate-limit group.
+
+    ``limit`` and ``remaining`` come from the remote's own headers, which already count every process of ours;
+    ``paused_until`` is the time that the remote named when it refused a call.
+    """
+
+    key: str
+    limit: int | None = None
+    remaining: int | None = None
+    observed_at: datetime | None = None
+    paused_until: datetime | None = None
+    window: timedelta = OBSERVATION_LIFETIME
+    changed: bool = False
+    lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
+
+    def check(self, now: datetime) -> float:
+        """Seconds to wait before the next call. Raises ``RateLimited`` while the group is paused."""
+        with self.lock:
+            if self.paused_until and self.paused_until > now:
+                raise RateLimited(
+                    f"The remote asked the hub to wait until {self.paused_until:%H:%M:%S} UTC.",
+                    retry_at=self.paused_until,
+                )
+            if self.limit and self.remaining is not None and self.observed_at:
+                fresh = now - self.observed_at < self.window
+                if fresh and self.remaining <= self.limit * SPARE_SHARE:
+                    return min(self.window.total_seconds() / self.limit, LONGEST_SPREAD_SECONDS)
+            return 0.0
+
+    def observe(self, limit: int | None, remaining: int | None, now: datetime) -> None:
+        if limit is None and remaining is None:
+            return
+        with self.lock:
+            self.limit = limit if limit is not None else self.limit
+            self.remaining = remaining
+            self.observed_at = now
+            self.changed = True
+
+    def pause(self, until: datetime) -> None:
+        with self.lock:
+            if self.paused_until is None or until > self.paused_until:
+                self.paused_until = until
+                self.changed = True
+
+
+class BudgetBook:
+    """All budgets of this process. The engine keeps them in step with the other processes."""
+
+    def __init__(self) -> None:
+        self._budgets: dict[str, Budget] = {}
+        self._lock = threading.Lock()
+
+    def get(self, key: str) -> Budget:
+        with self._lock:
+            return self._budgets.setdefault(key, Budget(key))
+
+    def changed(self) -> list[Budget]:
+        with self._lock:
+            return [budget for budget in self._budgets.values() if budget.changed]
+
+    def clear(self) -> None:
+        with self._lock:
+            self._budgets.clear()
+
+
+def utc_now() -> datetime:
+    return datetime.now(UTC)

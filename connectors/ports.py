@@ -1,0 +1,127 @@
+"""Reader and writer ports: small protocols, one per thing read or written.
+
+A connector's functions follow from the ports it implements (``connectors.base.Connector.functions``); nothing is listed
+by hand. Readers yield pages in feed order and never write anywhere. Writers return one ``WriteResult`` per item, in any
+order, or raise a typed error of ``connectors.errors``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Protocol, runtime_checkable
+
+from connectors.records import (
+    CancellationRecord,
+    CustomerRecord,
+    Hint,
+    LevelChange,
+    LevelRecord,
+    LocationRecord,
+    OrderRecord,
+    OutboundCancellation,
+    OutboundOrder,
+    OutletRecord,
+    Page,
+    ProductRecord,
+    ShipmentRecord,
+    TestStep,
+    WriteResult,
+)
+
+
+@runtime_checkable
+class OrderReader(Protocol):
+    def read_orders(self, cursor: str) -> Iterator[Page[OrderRecord]]:
+        """Every order changed since ``cursor`` ("" = from the beginning), oldest change first."""
+        ...
+
+    def read_order(self, external_id: str) -> OrderRecord:
+        """One order as it is now. Raises ``RecordRefused`` when it does not exist."""
+        ...
+
+
+@runtime_checkable
+class OrderFeedCancellations(Protocol):
+    """The order feed itself shows cancellations (``OrderRecord.state``), so Order Cancel Download rides on it."""
+
+    def cancellations_come_with_orders(self) -> bool: ...
+
+
+@runtime_checkable
+class CancellationReader(Protocol):
+    def read_cancellations(self, cursor: str) -> Iterator[Page[CancellationRecord]]: ...
+
+
+@runtime_checkable
+class ProductReader(Protocol):
+    def read_products(self, cursor: str) -> Iterator[Page[ProductRecord]]:
+        """Every product changed since ``cursor``, deleted ones included (``deleted=True``)."""
+        ...
+
+
+@runtime_checkable
+class CustomerReader(Protocol):
+    def read_customers(self, cursor: str) -> Iterator[Page[CustomerRecord]]: ...
+
+
+@runtime_checkable
+class OutletReader(Protocol):
+    def read_outlets(self) -> Sequence[OutletRecord]: ...
+
+
+@runtime_checkable
+class LocationReader(Protocol):
+    def read_locations(self) -> Sequence[LocationRecord]: ...
+
+
+@runtime_checkable
+class InventoryReader(Protocol):
+    def read_levels(self, cursor: str) -> Iterator[Page[LevelRecord]]:
+        """Stock levels changed since ``cursor``. A reader without a change feed yields everything each time."""
+        ...
+
+
+@runtime_checkable
+class ShipmentReader(Protocol):
+    def read_shipments(self, cursor: str) -> Iterator[Page[ShipmentRecord]]: ...
+
+
+@runtime_checkable
+class OrderWriter(Protocol):
+    def order_batch_size(self) -> int:
+        """How many orders one ``send_orders`` call may hold."""
+        ...
+
+    def send_orders(self, orders: Sequence[OutboundOrder]) -> Sequence[WriteResult]: ...
+
+    def find_sent(self, reference: str) -> str | None:
+        """The remote id of the order sent under ``reference``, or None if it certainly never arrived."""
+        ...
+
+
+@runtime_checkable
+class CancellationWriter(Protocol):
+    def cancel_order(self, cancellation: OutboundCancellation) -> WriteResult:
+        """Idempotent: cancelling what is already cancelled is done. A refusal is a rejected result."""
+        ...
+
+
+@runtime_checkable
+class InventoryWriter(Protocol):
+    def level_batch_size(self) -> int: ...
+
+    def write_levels(self, changes: Sequence[LevelChange]) -> Sequence[WriteResult]:
+        """Brings levels from ``current`` to ``desired``. ``WriteResult.reference`` is the change's ``product_id``.
+        ``OutcomeUnknown`` is settled by reading the levels again, never by repeating the call."""
+        ...
+
+
+@runtime_checkable
+class WebhookSource(Protocol):
+    def register_webhooks(self, url: str) -> Sequence[TestStep]:
+        """Makes the remote call ``url`` for every topic the hub uses. Idempotent; removes our own stale ones."""
+        ...
+
+    def read_webhook(self, headers: Mapping[str, str], body: bytes) -> Sequence[Hint]:
+        """What to look at. Raises ``ContractBroken`` when the body cannot be read at all."""
+        ...
