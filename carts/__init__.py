@@ -1,0 +1,1 @@
+"""The merchant's world: merchants, connections, catalogue, orders, stock and alerts."""

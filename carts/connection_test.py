@@ -1,0 +1,123 @@
+"""The *Test* button: every step of a set-up checked against the remote system, with what to do when one fails."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from django.utils import timezone
+
+from carts.alerting import clear_connection_alerts
+from carts.encryption import CredentialsUnreadable
+from carts.models import Cart, Connection, Location, Outlet, Warehouse
+from carts.remote import open_connector, webhook_url
+from connectors.base import Connector
+from connectors.errors import ConnectorError
+from connectors.ports import LocationReader, OutletReader, WebhookSource
+from connectors.records import TestStep
+
+
+@dataclass(frozen=True)
+class TestReport:
+    __test__ = False
+
+    ok: bool
+    steps: tuple[TestStep, ...]
+
+    def as_json(self) -> dict[str, Any]:
+        return {"ok": self.ok, "steps": [asdict(step) for step in self.steps]}
+
+
+def run_test(connection: Connection) -> TestReport:
+    """Tests a connection, keeps the outcome on it, and takes in the outlets or locations that were found."""
+    steps: list[TestStep] = []
+    try:
+        connector = open_connector(connection)
+    except (ConnectorError, CredentialsUnreadable) as error:
+        steps.append(TestStep(name="Settings", ok=False, message=str(error), help=getattr(error, "fix", "")))
+    else:
+        try:
+            steps.extend(connector.test())
+            if all(step.ok for step in steps):
+                steps.extend(take_in_places(connection, connector))
+                if isinstance(connector, WebhookSource):
+                    steps.extend(connector.register_webhooks(webhook_url(connection)))
+        except ConnectorError as error:
+            steps.append(TestStep(name="Connection", ok=False, message=error.message, help=error.fix))
+        finally:
+            connector.close()
+    if isinstance(connection, Cart):
+        steps.append(warehouse_step(connection))
+    report = TestReport(ok=all(step.ok for step in steps), steps=tuple(steps))
+    keep(connection, report)
+    return report
+
+
+def take_in_places(connection: Connection, connector: Connector) -> list[TestStep]:
+    """Outlets of a cart, locations of a warehouse: stored so that they can be chosen."""
+    if isinstance(connection, Cart) and isinstance(connector, OutletReader):
+        for record in connector.read_outlets():
+            outlet, _ = Outlet.objects.update_or_create(
+                connection_id=connection.pk,
+                external_id=record.external_id,
+                defaults={
+                    "name": record.name,
+                    "currency": record.currency,
+                    "time_zone": record.time_zone,
+                    "address": record.address.as_dict() if record.address else {},
+                    "deleted": record.deleted,
+                },
+            )
+            if not record.deleted and record.name == connection.options.get("outlet_name"):
+                Cart.objects.filter(pk=connection.pk).update(outlet=outlet)
+    if isinstance(connection, Warehouse) and isinstance(connector, LocationReader):
+        for place in connector.read_locations():
+            Location.objects.get_or_create(
+                warehouse=connection, external_id=place.external_id, defaults={"name": place.name}
+            )
+        count = connection.locations.filter(is_active=True).count()
+        if not count:
+            return [
+                TestStep(
+                    name="Locations",
+                    ok=False,
+                    message="The warehouse has no active location.",
+                    help="Add a location to the warehouse, or switch one on.",
+                )
+            ]
+        return [TestStep(name="Locations", ok=True, message=f"{count} active.")]
+    return []
+
+
+def warehouse_step(cart: Cart) -> TestStep:
+    location = cart.stock_location()
+    if cart.warehouse is None:
+        return TestStep(
+            name="Warehouse",
+            ok=False,
+            message="The cart has no warehouse.",
+            help="Choose the warehouse that ships this cart's orders. The built-in warehouse needs nothing else.",
+        )
+    if location is None or not location.is_active:
+        return TestStep(
+            name="Warehouse",
+            ok=False,
+            message=f"{cart.warehouse} has no active location for this cart.",
+            help="Choose a location under Sync Inventory With Warehouse, or add one to the warehouse.",
+        )
+    return TestStep(name="Warehouse", ok=True, message=f"{cart.warehouse}, location {location}.")
+
+
+def keep(connection: Connection, report: TestReport) -> None:
+    """Stores the outcome; a good one ends every pause and closes the alerts that asked for a better set-up."""
+    values: dict[str, Any] = {
+        "tested_at": timezone.now(),
+        "test_ok": report.ok,
+        "test_steps": report.as_json()["steps"],
+    }
+    if report.ok:
+        values |= {"resting_until": None, "failures_in_a_row": 0}
+        clear_connection_alerts(connection, "authentication", "permission", "configuration", "outlet_address")
+    Connection.objects.filter(pk=connection.pk).update(**values)
+    for name, value in values.items():
+        setattr(connection, name, value)

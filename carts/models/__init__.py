@@ -1,0 +1,35 @@
+from carts.models.alerts import Alert
+from carts.models.builtin import PickLine, PickOrder, PickShipment, PickShipmentLine
+from carts.models.catalogue import Customer, Product
+from carts.models.connections import Cart, Connection, FunctionSetting, Location, Outlet, Warehouse
+from carts.models.merchants import ApiToken, Membership, Merchant, Preference
+from carts.models.orders import Order, OrderEvent, OrderLine, OrderPayload, Shipment, ShipmentLine
+from carts.models.stock import OutletLevel, StockLevel
+
+__all__ = [
+    "Alert",
+    "ApiToken",
+    "Cart",
+    "Connection",
+    "Customer",
+    "FunctionSetting",
+    "Location",
+    "Membership",
+    "Merchant",
+    "Order",
+    "OrderEvent",
+    "OrderLine",
+    "OrderPayload",
+    "Outlet",
+    "OutletLevel",
+    "PickLine",
+    "PickOrder",
+    "PickShipment",
+    "PickShipmentLine",
+    "Preference",
+    "Product",
+    "Shipment",
+    "ShipmentLine",
+    "StockLevel",
+    "Warehouse",
+]

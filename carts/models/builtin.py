@@ -1,0 +1,100 @@
+"""The built-in warehouse's own book: orders to pick and what was shipped. Its stock is ``StockLevel``."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from django.db import models
+
+from carts.models.connections import Location, Warehouse
+from carts.models.fields import QuantityField
+
+
+class PickOrder(models.Model):
+    """An order that waits for a person (or a REST client) to pick and ship it."""
+
+    class Status(models.TextChoices):
+        OPEN = "open", "To pick"
+        PARTLY_SHIPPED = "partly_shipped", "Partly shipped"
+        SHIPPED = "shipped", "Shipped"
+        CANCELLED = "cancelled", "Cancelled"
+
+    warehouse = models.ForeignKey(Warehouse, on_delete=models.CASCADE, related_name="pick_orders")
+    location = models.ForeignKey(Location, on_delete=models.PROTECT, related_name="pick_orders")
+    reference = models.CharField(max_length=140)
+    number = models.CharField(max_length=120)
+    cart_name = models.CharField(max_length=120, blank=True)
+    status = models.CharField(max_length=20, choices=Status.choices, default=Status.OPEN)
+    customer_name = models.CharField(max_length=300, blank=True)
+    ship_to = models.JSONField(default=dict, blank=True)
+    ship_method = models.CharField(max_length=120, blank=True)
+    note = models.TextField(blank=True)
+    placed_at = models.DateTimeField()
+    received_at = models.DateTimeField(auto_now_add=True)
+    updated_at = models.DateTimeField(auto_now=True)
+
+    class Meta:
+        ordering = ["received_at", "pk"]
+        constraints = [models.UniqueConstraint(fields=["warehouse", "reference"], name="pick_order_is_unique")]
+        indexes = [models.Index(fields=["warehouse", "status", "received_at"], name="pick_list")]
+
+    def __str__(self) -> str:
+        return self.number
+
+
+class PickLine(models.Model):
+    pick_order = models.ForeignKey(PickOrder, on_delete=models.CASCADE, related_name="lines")
+    reference = models.CharField(max_length=120)
+    sku = models.CharField("SKU", max_length=200)
+    sku_key = models.CharField(max_length=200, editable=False)
+    name = models.CharField(max_length=500, blank=True)
+    quantity = QuantityField()
+    shipped = QuantityField(default=Decimal(0))
+    note = models.CharField(max_length=500, blank=True)
+
+    class Meta:
+        ordering = ["pk"]
+        constraints = [models.UniqueConstraint(fields=["pick_order", "reference"], name="pick_line_is_unique")]
+
+    def __str__(self) -> str:
+        return f"{self.quantity.normalize():f} x {self.sku}"
+
+    @property
+    def open_quantity(self) -> Decimal:
+        return max(self.quantity - self.shipped, Decimal(0))
+
+
+class PickShipment(models.Model):
+    """What a person (or a REST client) marked as shipped."""
+
+    pick_order = models.ForeignKey(PickOrder, on_delete=models.CASCADE, related_name="shipments")
+    carrier = models.CharField(max_length=120, blank=True)
+    method = models.CharField(max_length=120, blank=True)
+    tracking_number = models.CharField(max_length=200, blank=True)
+    tracking_url = models.URLField(max_length=500, blank=True)
+    shipped_at = models.DateTimeField()
+    shipped_by = models.CharField(max_length=150, blank=True)
+    idempotency_key = models.CharField(max_length=120, blank=True, default="")
+    booked_at = models.DateTimeField(auto_now_add=True, db_index=True)
+
+    class Meta:
+        ordering = ["booked_at", "pk"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["pick_order", "idempotency_key"],
+                condition=~models.Q(idempotency_key=""),
+                name="pick_shipment_is_booked_once",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.carrier} {self.tracking_number}".strip() or f"Shipment {self.pk}"
+
+
+class PickShipmentLine(models.Model):
+    shipment = models.ForeignKey(PickShipment, on_delete=models.CASCADE, related_name="lines")
+    pick_line = models.ForeignKey(PickLine, on_delete=models.CASCADE, related_name="shipment_lines")
+    quantity = QuantityField()
+
+    def __str__(self) -> str:
+        return f"{self.quantity.normalize():f} x {self.pick_line.sku}"

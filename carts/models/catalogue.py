@@ -1,0 +1,86 @@
+"""What remote systems list: products and customers, kept in step by their feeds."""
+
+from __future__ import annotations
+
+from django.db import models
+from django.db.models import Q
+
+from carts.models.connections import Connection
+from connectors.records import ProductKind
+
+
+def sku_key(sku: str) -> str:
+    """The form in which SKUs are compared: no surrounding space, case ignored."""
+    return sku.strip().casefold()
+
+
+class Product(models.Model):
+    """One sellable article as one connection lists it. The built-in warehouse's products are edited here."""
+
+    connection = models.ForeignKey(Connection, on_delete=models.CASCADE, related_name="products")
+    external_id = models.CharField(max_length=120)
+    version = models.BigIntegerField(default=0, editable=False)
+    sku = models.CharField("SKU", max_length=200, blank=True)
+    sku_key = models.CharField(max_length=200, blank=True, editable=False)
+    name = models.CharField(max_length=500, blank=True)
+    handle = models.CharField(max_length=300, blank=True)
+    family_id = models.CharField(max_length=120, blank=True)
+    barcode = models.CharField(max_length=80, blank=True)
+    description = models.TextField(blank=True)
+    brand = models.CharField(max_length=200, blank=True)
+    product_type = models.CharField(max_length=200, blank=True)
+    supplier = models.CharField(max_length=200, blank=True)
+    supplier_code = models.CharField(max_length=200, blank=True)
+    tags = models.JSONField(default=list, blank=True)
+    attributes = models.JSONField(default=dict, blank=True)
+    prices = models.JSONField(
+        default=dict, blank=True, help_text='Price lists, for example {"retail": "20.00", "wholesale": "11.50"}.'
+    )
+    currency = models.CharField(max_length=3, blank=True)
+    kind = models.CharField(
+        max_length=20, default=ProductKind.GOODS.value, choices=[(k.value, k.name.title()) for k in ProductKind]
+    )
+    is_active = models.BooleanField(default=True)
+    is_stock_tracked = models.BooleanField(default=True)
+    deleted = models.BooleanField(default=False)
+    updated_at = models.DateTimeField(auto_now=True, db_index=True)
+
+    class Meta:
+        ordering = ["sku", "pk"]
+        constraints = [models.UniqueConstraint(fields=["connection", "external_id"], name="product_is_unique")]
+        indexes = [models.Index(fields=["connection", "sku_key"], name="product_by_sku")]
+
+    def __str__(self) -> str:
+        return f"{self.sku or self.external_id} {self.name}".strip()
+
+    def save(self, *args: object, **kwargs: object) -> None:
+        self.sku_key = sku_key(self.sku)
+        super().save(*args, **kwargs)  # type: ignore[arg-type]
+
+
+class Customer(models.Model):
+    connection = models.ForeignKey(Connection, on_delete=models.CASCADE, related_name="customers")
+    external_id = models.CharField(max_length=120)
+    version = models.BigIntegerField(default=0, editable=False)
+    code = models.CharField(max_length=120, blank=True)
+    first_name = models.CharField(max_length=200, blank=True)
+    last_name = models.CharField(max_length=200, blank=True)
+    company = models.CharField(max_length=200, blank=True)
+    email = models.CharField(max_length=254, blank=True)
+    phone = models.CharField(max_length=60, blank=True)
+    ship_to = models.JSONField(default=dict, blank=True)
+    bill_to = models.JSONField(default=dict, blank=True)
+    is_walk_in = models.BooleanField(default=False)
+    deleted = models.BooleanField(default=False)
+    updated_at = models.DateTimeField(auto_now=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["connection", "external_id"], name="customer_is_unique")]
+        indexes = [models.Index(fields=["connection", "email"], condition=~Q(email=""), name="customer_by_email")]
+
+    def __str__(self) -> str:
+        return self.display_name or self.code or self.external_id
+
+    @property
+    def display_name(self) -> str:
+        return " ".join(part for part in (self.first_name, self.last_name) if part) or self.company

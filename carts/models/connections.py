@@ -1,0 +1,234 @@
+"""Connections: what a cart and a warehouse have in common, and what they have of their own."""
+
+from __future__ import annotations
+
+import secrets
+import uuid
+from typing import Any
+
+from django.db import models
+from django.db.models import Q
+
+from carts.encryption import EncryptedJSONField, SealedCredentials, decrypt
+from carts.models.merchants import Merchant
+from connectors.base import Connector
+from connectors.functions import FUNCTIONS_BY_ROLE, Function, FunctionFacts, Role
+from connectors.registry import connector_class
+
+
+def new_webhook_secret() -> str:
+    return secrets.token_urlsafe(24)
+
+
+class Connection(models.Model):
+    """One set-up remote system: connector, credentials, options, health."""
+
+    class RoleChoices(models.TextChoices):
+        CART = Role.CART.value, "Cart"
+        WAREHOUSE = Role.WAREHOUSE.value, "Warehouse"
+
+    merchant = models.ForeignKey(Merchant, on_delete=models.CASCADE, related_name="connections")
+    role = models.CharField(max_length=10, choices=RoleChoices.choices, editable=False)
+    name = models.CharField(max_length=120)
+    connector = models.CharField(max_length=40)
+    credentials = EncryptedJSONField(blank=True, default="", editable=False)
+    options = models.JSONField(blank=True, default=dict)
+    is_active = models.BooleanField(
+        "switched on", default=False, help_text="Only a connection that is switched on is synced."
+    )
+    uuid = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
+    webhook_secret = models.CharField(max_length=64, default=new_webhook_secret, editable=False)
+
+    tested_at = models.DateTimeField(null=True, blank=True, editable=False)
+    test_ok = models.BooleanField(null=True, editable=False)
+    test_steps = models.JSONField(default=list, blank=True, editable=False)
+    last_success_at = models.DateTimeField(null=True, blank=True, editable=False)
+    last_error_at = models.DateTimeField(null=True, blank=True, editable=False)
+    last_error = models.TextField(blank=True, default="", editable=False)
+    webhook_received_at = models.DateTimeField(null=True, blank=True, editable=False)
+    webhook_rejected_at = models.DateTimeField(null=True, blank=True, editable=False)
+    webhook_rejection = models.CharField(max_length=200, blank=True, default="", editable=False)
+    # While a remote is down, nobody calls it before this time (law 7); set by the engine.
+    resting_until = models.DateTimeField(null=True, blank=True, editable=False)
+    failures_in_a_row = models.PositiveIntegerField(default=0, editable=False)
+    created_at = models.DateTimeField(auto_now_add=True)
+    updated_at = models.DateTimeField(auto_now=True)
+
+    class Meta:
+        ordering = ["name"]
+        constraints = [models.UniqueConstraint(fields=["merchant", "role", "name"], name="connection_name_is_unique")]
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def connector_class(self) -> type[Connector]:
+        return connector_class(self.connector)
+
+    def read_credentials(self) -> SealedCredentials:
+        """The credentials in the clear, for building a connector only."""
+        if isinstance(self.credentials, dict):
+            return SealedCredentials(self.credentials)
+        return SealedCredentials(decrypt(self.credentials) if self.credentials else {})
+
+    @property
+    def has_credentials(self) -> bool:
+        return bool(self.credentials)
+
+    @property
+    def possible_functions(self) -> dict[Function, FunctionFacts]:
+        """What this connection's system can do on its side, in the order of the screens."""
+        facts = FUNCTIONS_BY_ROLE[Role(self.role)]
+        return {function: facts[function] for function in self.connector_class.functions(Role(self.role))}
+
+    @property
+    def health(self) -> str:
+        """One word for lists: off, untested, failing or well."""
+        if not self.is_active:
+            return "off"
+        if self.last_error_at and (self.last_success_at is None or self.last_error_at > self.last_success_at):
+            return "failing"
+        if self.last_success_at is None:
+            return "waiting"
+        return "well"
+
+    def function_is_on(self, function: Function) -> bool:
+        return self.function_settings.filter(function=function, is_on=True).exists()
+
+    def switched_on_functions(self) -> list[Function]:
+        on = set(self.function_settings.filter(is_on=True).values_list("function", flat=True))
+        return [function for function in FUNCTIONS_BY_ROLE[Role(self.role)] if function in on]
+
+
+class WarehouseManager(models.Manager["Warehouse"]):
+    def create(self, **fields: Any) -> Warehouse:
+        return super().create(**{**fields, "role": Role.WAREHOUSE.value})
+
+
+class Warehouse(Connection):
+    """One configured WMS/OMS destination."""
+
+    connection = models.OneToOneField(
+        Connection, on_delete=models.CASCADE, parent_link=True, primary_key=True, related_name="as_warehouse"
+    )
+
+    objects = WarehouseManager()
+
+    class Meta:
+        ordering = ["name"]
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        self.role = Role.WAREHOUSE.value
+        super().save(*args, **kwargs)
+
+    def default_location(self) -> Location | None:
+        """The location used where none is named: the marked one, else the first active one."""
+        return self.locations.filter(is_active=True).order_by("-is_default", "pk").first()
+
+
+class Location(models.Model):
+    """A place in a warehouse that holds stock. Disabled ones are left out of every sync."""
+
+    warehouse = models.ForeignKey(Warehouse, on_delete=models.CASCADE, related_name="locations")
+    external_id = models.CharField(max_length=120, blank=True)
+    name = models.CharField(max_length=120)
+    is_active = models.BooleanField(default=True)
+    is_default = models.BooleanField(default=False, help_text="Used where a cart names no location.")
+
+    class Meta:
+        ordering = ["name"]
+        constraints = [
+            models.UniqueConstraint(fields=["warehouse", "name"], name="location_name_is_unique"),
+            models.UniqueConstraint(
+                fields=["warehouse", "external_id"], condition=~Q(external_id=""), name="location_external_id_is_unique"
+            ),
+            models.UniqueConstraint(
+                fields=["warehouse"], condition=Q(is_default=True), name="one_default_location_per_warehouse"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class CartManager(models.Manager["Cart"]):
+    def create(self, **fields: Any) -> Cart:
+        return super().create(**{**fields, "role": Role.CART.value})
+
+
+class Cart(Connection):
+    """One configured order source. Each shop outlet is its own cart."""
+
+    connection = models.OneToOneField(
+        Connection, on_delete=models.CASCADE, parent_link=True, primary_key=True, related_name="as_cart"
+    )
+    warehouse = models.ForeignKey(
+        Warehouse,
+        on_delete=models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="carts",
+        help_text="Where this cart's orders go and its stock comes from.",
+    )
+    location = models.ForeignKey(
+        Location,
+        on_delete=models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="carts",
+        verbose_name="Sync Inventory With Warehouse",
+        help_text="The warehouse location that belongs to this outlet. Empty: the warehouse's default location.",
+    )
+    outlet = models.ForeignKey(
+        "Outlet", on_delete=models.SET_NULL, null=True, blank=True, related_name="+", editable=False
+    )
+
+    objects = CartManager()
+
+    class Meta:
+        ordering = ["name"]
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        self.role = Role.CART.value
+        super().save(*args, **kwargs)
+
+    def stock_location(self) -> Location | None:
+        """The location whose stock this cart shows: its own, else the warehouse's default."""
+        if self.location_id:
+            return self.location
+        return self.warehouse.default_location() if self.warehouse else None
+
+
+class Outlet(models.Model):
+    """A remote shop location found at a cart."""
+
+    connection = models.ForeignKey(Connection, on_delete=models.CASCADE, related_name="outlets")
+    external_id = models.CharField(max_length=120)
+    name = models.CharField(max_length=200)
+    currency = models.CharField(max_length=3, blank=True)
+    time_zone = models.CharField(max_length=64, blank=True)
+    address = models.JSONField(default=dict, blank=True)
+    deleted = models.BooleanField(default=False)
+
+    class Meta:
+        ordering = ["name"]
+        constraints = [models.UniqueConstraint(fields=["connection", "external_id"], name="outlet_is_unique")]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class FunctionSetting(models.Model):
+    """Whether a connection does a function, and how often. 0 minutes = automatic: as soon as there is something to do."""
+
+    connection = models.ForeignKey(Connection, on_delete=models.CASCADE, related_name="function_settings")
+    function = models.CharField(max_length=40, choices=[(f.value, f.label) for f in Function])
+    is_on = models.BooleanField("on", default=True)
+    minutes = models.PositiveIntegerField("every … minutes", default=15)
+
+    class Meta:
+        ordering = ["pk"]
+        constraints = [models.UniqueConstraint(fields=["connection", "function"], name="function_setting_is_unique")]
+
+    def __str__(self) -> str:
+        return Function(self.function).label

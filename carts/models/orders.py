@@ -1,0 +1,196 @@
+"""Orders, their lines, shipments and history. Every change of state goes through ``carts.order_flow``."""
+
+from __future__ import annotations
+
+import zlib
+from decimal import Decimal
+
+from django.db import models
+from django.db.models import Q
+
+from carts.models.catalogue import Customer
+from carts.models.connections import Cart, Location, Warehouse
+from carts.models.fields import MoneyField, QuantityField
+from carts.models.merchants import Merchant
+
+
+class Order(models.Model):
+    """One order of one cart. Totals are as the cart sent them."""
+
+    class Status(models.TextChoices):
+        NEW = "new", "New"
+        AT_WAREHOUSE = "at_warehouse", "At warehouse"
+        SHIPPED = "shipped", "Shipped"
+        CONFIRMED = "confirmed", "Confirmed"
+        HELD = "held", "Held"
+        ERROR = "error", "Error"
+        CANCELLED = "cancelled", "Cancelled"
+
+    merchant = models.ForeignKey(Merchant, on_delete=models.CASCADE, related_name="orders")
+    cart = models.ForeignKey(Cart, on_delete=models.CASCADE, related_name="orders")
+    warehouse = models.ForeignKey(Warehouse, on_delete=models.PROTECT, null=True, blank=True, related_name="orders")
+    location = models.ForeignKey(Location, on_delete=models.PROTECT, null=True, blank=True, related_name="orders")
+    external_id = models.CharField(max_length=120)
+    number = models.CharField(max_length=120)
+    reference = models.CharField(
+        max_length=140, help_text="Unique for ever: how the warehouse knows this order. Never sent twice."
+    )
+    status = models.CharField(max_length=20, choices=Status.choices, default=Status.NEW)
+    remote_status = models.CharField(max_length=60, blank=True)
+    version = models.BigIntegerField(default=0)
+    problem = models.TextField(blank=True, help_text="Why the order is held or in error, in words.")
+    placed_at = models.DateTimeField()
+    remote_updated_at = models.DateTimeField(null=True, blank=True)
+    currency = models.CharField(max_length=3, blank=True)
+    subtotal = MoneyField()
+    discount_total = MoneyField()
+    shipping_total = MoneyField()
+    tax_total = MoneyField()
+    total = MoneyField()
+    customer = models.ForeignKey(Customer, on_delete=models.SET_NULL, null=True, blank=True, related_name="orders")
+    customer_name = models.CharField(max_length=300, blank=True)
+    customer_email = models.CharField(max_length=254, blank=True)
+    ship_to = models.JSONField(default=dict, blank=True)
+    bill_to = models.JSONField(default=dict, blank=True)
+    payments = models.JSONField(default=list, blank=True)
+    charges = models.JSONField(default=list, blank=True)
+    ship_method = models.CharField(max_length=120, blank=True)
+    note = models.TextField(blank=True)
+    fingerprint = models.CharField(max_length=64, blank=True, editable=False)
+    cancel_requested_at = models.DateTimeField(null=True, blank=True)
+    cancel_reason = models.CharField(max_length=300, blank=True)
+    stored_at = models.DateTimeField(auto_now_add=True)
+    updated_at = models.DateTimeField(auto_now=True)
+    at_warehouse_at = models.DateTimeField(null=True, blank=True)
+    shipped_at = models.DateTimeField(null=True, blank=True)
+    confirmed_at = models.DateTimeField(null=True, blank=True)
+    cancelled_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        ordering = ["-placed_at", "-pk"]
+        constraints = [
+            models.UniqueConstraint(fields=["cart", "external_id"], name="order_is_unique_per_cart"),
+            models.UniqueConstraint(fields=["merchant", "reference"], name="order_reference_is_unique"),
+        ]
+        indexes = [
+            models.Index(fields=["merchant", "-placed_at", "-id"], name="order_list"),
+            models.Index(fields=["merchant", "status", "-placed_at", "-id"], name="order_list_by_status"),
+            models.Index(fields=["cart", "-placed_at", "-id"], name="order_list_by_cart"),
+            models.Index(fields=["merchant", "updated_at"], name="order_by_change"),
+            models.Index(fields=["merchant", "number"], name="order_by_number"),
+            models.Index(fields=["-placed_at", "-id"], name="order_list_of_all"),
+            models.Index(
+                fields=["location"], condition=Q(status__in=["new", "held", "error"]), name="order_not_sent_yet"
+            ),
+            models.Index(fields=["location", "at_warehouse_at"], name="order_sent_lately"),
+        ]
+
+    def __str__(self) -> str:
+        return self.number
+
+    @property
+    def is_sent(self) -> bool:
+        """Does the warehouse have it (or did it once)?"""
+        return self.at_warehouse_at is not None
+
+
+class OrderLine(models.Model):
+    """One line of goods. ``ships`` is False for what is never handed to a warehouse (gift cards)."""
+
+    order = models.ForeignKey(Order, on_delete=models.CASCADE, related_name="lines")
+    position = models.PositiveIntegerField(default=0)
+    external_id = models.CharField(max_length=120)
+    product_id_at_cart = models.CharField(max_length=120, blank=True)
+    sku = models.CharField("SKU", max_length=200, blank=True)
+    sku_key = models.CharField(max_length=200, blank=True, editable=False)
+    name = models.CharField(max_length=500, blank=True)
+    quantity = QuantityField()
+    shipped = QuantityField(default=Decimal(0))
+    unit_price = MoneyField()
+    discount = MoneyField()
+    tax = MoneyField()
+    total = MoneyField()
+    note = models.CharField(max_length=500, blank=True)
+    ships = models.BooleanField(default=True)
+
+    class Meta:
+        ordering = ["position", "pk"]
+        constraints = [models.UniqueConstraint(fields=["order", "external_id"], name="order_line_is_unique")]
+
+    def __str__(self) -> str:
+        return f"{self.quantity.normalize():f} x {self.sku or self.name}"
+
+    @property
+    def open_quantity(self) -> Decimal:
+        return max(self.quantity - self.shipped, Decimal(0)) if self.ships else Decimal(0)
+
+
+class OrderPayload(models.Model):
+    """The order exactly as the remote sent it, compressed, one row per version seen. Pruned by age."""
+
+    order = models.ForeignKey(Order, on_delete=models.CASCADE, related_name="payloads")
+    version = models.BigIntegerField(default=0)
+    body = models.BinaryField()
+    stored_at = models.DateTimeField(auto_now_add=True, db_index=True)
+
+    class Meta:
+        ordering = ["-pk"]
+
+    def __str__(self) -> str:
+        return f"Payload of {self.order} at version {self.version}"
+
+    @staticmethod
+    def pack(raw: bytes) -> bytes:
+        return zlib.compress(raw, 1)
+
+    @property
+    def text(self) -> str:
+        return zlib.decompress(self.body).decode("utf-8", "replace")
+
+
+class OrderEvent(models.Model):
+    """One line of an order's history: who, when, what, why."""
+
+    order = models.ForeignKey(Order, on_delete=models.CASCADE, related_name="events")
+    at = models.DateTimeField(auto_now_add=True)
+    actor = models.CharField(max_length=150, default="hub")
+    kind = models.CharField(max_length=40)
+    message = models.TextField()
+
+    class Meta:
+        ordering = ["at", "pk"]
+
+    def __str__(self) -> str:
+        return self.message
+
+
+class Shipment(models.Model):
+    """A parcel or consignment that left the warehouse for one order."""
+
+    order = models.ForeignKey(Order, on_delete=models.CASCADE, related_name="shipments")
+    external_id = models.CharField(max_length=120)
+    carrier = models.CharField(max_length=120, blank=True)
+    method = models.CharField(max_length=120, blank=True)
+    tracking_number = models.CharField(max_length=200, blank=True)
+    tracking_url = models.URLField(max_length=500, blank=True)
+    shipped_at = models.DateTimeField()
+    stored_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["shipped_at", "pk"]
+        constraints = [models.UniqueConstraint(fields=["order", "external_id"], name="shipment_is_unique")]
+
+    def __str__(self) -> str:
+        return f"{self.carrier} {self.tracking_number}".strip() or self.external_id
+
+
+class ShipmentLine(models.Model):
+    shipment = models.ForeignKey(Shipment, on_delete=models.CASCADE, related_name="lines")
+    order_line = models.ForeignKey(OrderLine, on_delete=models.CASCADE, related_name="shipment_lines")
+    quantity = QuantityField()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["shipment", "order_line"], name="shipment_line_is_unique")]
+
+    def __str__(self) -> str:
+        return f"{self.quantity.normalize():f} x {self.order_line.sku}"

@@ -1,0 +1,53 @@
+"""Opening a connector for a stored connection."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from django.conf import settings
+
+from carts.models import Connection
+from connectors.base import Connector, Environment
+from connectors.budget import BudgetBook
+from connectors.errors import ConfigurationInvalid
+from connectors.functions import Role
+from connectors.http import CallLog
+from connectors.settings_fields import SettingErrors
+
+BUDGETS = BudgetBook()
+
+# Where calls are logged when the caller brings no log of its own; set by ``syncjobs``.
+default_call_log: Callable[[Connection], CallLog | None] = lambda connection: None  # noqa: E731
+
+
+def open_connector(connection: Connection, call_log: CallLog | None = None) -> Connector:
+    """A connector for this connection. Close it after use. Raises ``ConfigurationInvalid`` when the stored options or
+    credentials do not fit the connector any more, ``CredentialsUnreadable`` when no key opens them."""
+    kind = connection.connector_class
+    try:
+        options = kind.Options.parse(connection.options)
+        credentials = kind.Credentials.parse(connection.read_credentials())
+    except SettingErrors as error:
+        raise ConfigurationInvalid(f"The settings of {connection} are not complete: {error}") from error
+    environment = Environment(
+        budgets=BUDGETS,
+        extra_hosts=settings.EXTRA_HOSTS,
+        call_log=call_log or default_call_log(connection),
+        connection_id=str(connection.uuid),
+        resources=resources_of(connection),
+    )
+    return kind(options, credentials, environment)
+
+
+def resources_of(connection: Connection) -> dict[str, Any]:
+    """What this connection's connector needs from the hub's own database."""
+    if connection.role == Role.WAREHOUSE:
+        from carts.warehouse_book import WarehouseBook
+
+        return {"book": WarehouseBook(connection.pk)}
+    return {}
+
+
+def webhook_url(connection: Connection) -> str:
+    return f"{settings.PUBLIC_URL}/webhooks/{connection.uuid}/{connection.webhook_secret}/"

@@ -1,0 +1,120 @@
+"""Setting up a connection: the rules shared by the admin's forms and the REST API."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from django.db import transaction
+
+from carts.models import Cart, Connection, FunctionSetting, Location, Warehouse
+from connectors.base import Connector
+from connectors.functions import FUNCTIONS_BY_ROLE, Function, Role
+from connectors.settings_fields import SettingErrors
+
+FIRST_LOCATION_NAME = "Main location"
+
+
+class SetupErrors(Exception):
+    """Wrong input. ``errors`` maps ``options``/``credentials`` to {field: message}, other fields to a message."""
+
+    def __init__(self, errors: Mapping[str, Any]) -> None:
+        super().__init__(str(errors))
+        self.errors = dict(errors)
+
+
+def check_settings(
+    kind: type[Connector], options: Mapping[str, Any], credentials: Mapping[str, Any], stored: Mapping[str, Any]
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Options and credentials as they are to be stored. A credential left out or empty keeps its stored value.
+    Raises ``SetupErrors``."""
+    errors: dict[str, Any] = {}
+    clean_options: dict[str, Any] = {}
+    clean_credentials: dict[str, Any] = {}
+    try:
+        clean_options = kind.Options.parse(options).as_json()
+    except SettingErrors as error:
+        errors["options"] = error.errors
+    known = {field.name for field in kind.Credentials.fields()}
+    merged = {name: value for name, value in stored.items() if name in known}
+    merged.update({name: value for name, value in credentials.items() if value not in (None, "")})
+    try:
+        clean_credentials = kind.Credentials.parse(merged).as_json()
+    except SettingErrors as error:
+        errors["credentials"] = error.errors
+    if errors:
+        raise SetupErrors(errors)
+    return clean_options, clean_credentials
+
+
+def offered_functions(connection: Connection) -> list[Function]:
+    """What this connection can do together with the other side: for a cart, only functions whose counterpart its
+    warehouse has."""
+    warehouse = connection.warehouse if isinstance(connection, Cart) else None
+    able = set(warehouse.possible_functions) if warehouse else set()
+    return [
+        function
+        for function, facts in connection.possible_functions.items()
+        if facts.counterpart is None or warehouse is None or facts.counterpart in able
+    ]
+
+
+def default_functions(connection: Connection) -> list[Function]:
+    """What a new connection does: everything offered, beta and push functions excepted."""
+    facts = connection.possible_functions
+    return [function for function in offered_functions(connection) if facts[function].default_on]
+
+
+def set_functions(connection: Connection, on: Iterable[str], minutes: Mapping[str, int] | None = None) -> None:
+    """Switches exactly these functions on. ``minutes`` gives intervals; the others keep theirs, or get the default.
+    Raises ``SetupErrors`` for a function that the system does not have."""
+    wanted = list(dict.fromkeys(on))
+    possible = connection.possible_functions
+    unknown = [name for name in wanted if name not in possible]
+    if unknown:
+        raise SetupErrors(
+            {
+                "functions": f"{connection.connector_class.label} cannot do: {', '.join(unknown)}. "
+                f"It can do: {', '.join(possible)}."
+            }
+        )
+    with transaction.atomic():
+        existing = {setting.function: setting for setting in connection.function_settings.all()}
+        for function, facts in possible.items():
+            setting = existing.get(function) or FunctionSetting(
+                connection_id=connection.pk, function=function.value, minutes=facts.minutes
+            )
+            setting.is_on = function.value in wanted
+            setting.minutes = (minutes or {}).get(function.value, setting.minutes)
+            setting.save()
+        connection.function_settings.exclude(function__in=[f.value for f in possible]).delete()
+
+
+def finish_new_connection(connection: Connection, functions: Iterable[str] | None = None) -> None:
+    """What a connection needs right after it was created: its functions, and a first location for a warehouse of
+    ours."""
+    with transaction.atomic():
+        set_functions(connection, default_functions(connection) if functions is None else functions)
+        if isinstance(connection, Warehouse) and connection.connector == "builtin":
+            Location.objects.get_or_create(
+                warehouse=connection, is_default=True, defaults={"name": FIRST_LOCATION_NAME, "external_id": "main"}
+            )
+
+
+def check_cart_links(cart: Cart) -> None:
+    """Warehouse and location must belong to the cart's merchant and to each other. Raises ``SetupErrors``."""
+    errors = {}
+    if cart.warehouse and cart.warehouse.merchant_id != cart.merchant_id:
+        errors["warehouse"] = "This warehouse belongs to another merchant."
+    if cart.location and (cart.warehouse is None or cart.location.warehouse_id != cart.warehouse_id):
+        errors["location"] = "This location belongs to another warehouse."
+    if errors:
+        raise SetupErrors(errors)
+
+
+def function_label(name: str) -> str:
+    return Function(name).label
+
+
+def roles_of(kind: type[Connector]) -> list[Role]:
+    return [role for role in Role if role in kind.roles and FUNCTIONS_BY_ROLE[role]]

@@ -1,0 +1,13 @@
+"""What orders tell the movement side (``syncjobs`` listens), always inside the transaction that changes the order."""
+
+from django.dispatch import Signal
+
+# An order may go to its warehouse now: make (or revive) its delivery. Arguments: order.
+order_ready = Signal()
+# An order must not go out (held or cancelled): withdraw its delivery. Arguments: order. A receiver answers False when
+# the order is being sent at this very moment and cannot be stopped any more.
+order_withdrawn = Signal()
+# An order that the warehouse has must be cancelled there. Arguments: order, reason.
+cancellation_wanted = Signal()
+# Something changed in the built-in warehouse's book. Arguments: warehouse, what ("shipments" or "stock").
+book_changed = Signal()

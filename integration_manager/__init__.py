@@ -1,0 +1,1 @@
+"""Composition: settings, urls, admin site, dashboard, REST router, health."""

@@ -1,0 +1,20 @@
+from syncjobs.models.calls import ApiCall, ApiCallBody
+from syncjobs.models.deliveries import Delivery, DeliveryAttempt
+from syncjobs.models.failures import FailedRecord
+from syncjobs.models.inbox import WebhookEvent
+from syncjobs.models.runs import Run, Schedule
+from syncjobs.models.workers import DrainSlot, RateBudget, WorkerProcess
+
+__all__ = [
+    "ApiCall",
+    "ApiCallBody",
+    "Delivery",
+    "DeliveryAttempt",
+    "DrainSlot",
+    "FailedRecord",
+    "RateBudget",
+    "Run",
+    "Schedule",
+    "WebhookEvent",
+    "WorkerProcess",
+]

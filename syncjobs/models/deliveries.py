@@ -1,0 +1,74 @@
+"""The outbox: one row per thing that must reach a remote system, created together with the thing itself (law 3)."""
+
+from __future__ import annotations
+
+from django.db import models
+from django.db.models import Q
+
+from carts.models import Connection, Order
+
+
+class Delivery(models.Model):
+    class Kind(models.TextChoices):
+        ORDER = "order", "Order"
+        CANCELLATION = "cancellation", "Cancellation"
+
+    class State(models.TextChoices):
+        PENDING = "pending", "Pending"
+        SENDING = "sending", "Sending"
+        RETRY = "retry", "Waiting to retry"
+        DONE = "done", "Done"
+        FAILED = "failed", "Failed"
+        CANCELLED = "cancelled", "Cancelled"
+
+    connection = models.ForeignKey(Connection, on_delete=models.CASCADE, related_name="deliveries")
+    kind = models.CharField(max_length=20, choices=Kind.choices)
+    order = models.ForeignKey(Order, on_delete=models.CASCADE, related_name="deliveries")
+    reference = models.CharField(max_length=140)
+    state = models.CharField(max_length=10, choices=State.choices, default=State.PENDING)
+    run_at = models.DateTimeField()
+    attempts = models.PositiveIntegerField(default=0)
+    # True from the moment a call may have reached the remote until its outcome is known.
+    in_doubt = models.BooleanField(default=False)
+    lease_owner = models.CharField(max_length=64, blank=True, default="")
+    lease_until = models.DateTimeField(null=True, blank=True)
+    remote_id = models.CharField(max_length=200, blank=True, default="")
+    error_kind = models.CharField(max_length=40, blank=True, default="")
+    error = models.TextField(blank=True, default="")
+    fix = models.TextField(blank=True, default="")
+    created_at = models.DateTimeField(auto_now_add=True)
+    first_failed_at = models.DateTimeField(null=True, blank=True)
+    done_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        verbose_name_plural = "deliveries"
+        ordering = ["-pk"]
+        constraints = [
+            models.UniqueConstraint(fields=["connection", "kind", "reference"], name="delivery_is_unique"),
+        ]
+        indexes = [
+            models.Index(fields=["run_at", "id"], condition=Q(state__in=["pending", "retry"]), name="delivery_queue"),
+            models.Index(fields=["lease_until"], condition=Q(state="sending"), name="delivery_leases"),
+            models.Index(fields=["connection", "-id"], name="delivery_history"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.get_kind_display()} {self.reference} to {self.connection}"
+
+
+class DeliveryAttempt(models.Model):
+    """One try to deliver: when, how long, with what outcome. Counted before the call. Pruned by age."""
+
+    delivery = models.ForeignKey(Delivery, on_delete=models.CASCADE, related_name="attempt_log")
+    number = models.PositiveIntegerField()
+    started_at = models.DateTimeField()
+    ended_at = models.DateTimeField(null=True, blank=True)
+    outcome = models.CharField(max_length=40, blank=True, default="")
+    message = models.TextField(blank=True, default="")
+
+    class Meta:
+        ordering = ["started_at", "pk"]
+        indexes = [models.Index(fields=["started_at"], name="attempt_age")]
+
+    def __str__(self) -> str:
+        return f"Attempt {self.number} of {self.delivery}"

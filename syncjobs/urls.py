@@ -1,0 +1,3 @@
+"""Addresses that remote systems call."""
+
+urlpatterns: list[object] = []
