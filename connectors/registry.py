@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import cache
 from importlib import import_module
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from connectors.base import Connector
@@ -45,6 +45,6 @@ def sandbox_class(key: str) -> type:
     return load(path)  # type: ignore[no-any-return]
 
 
-def load(path: str) -> object:
+def load(path: str) -> Any:
     module, _, name = path.rpartition(".")
     return getattr(import_module(module), name)

@@ -135,9 +135,16 @@ def parse_value(field: SettingField, value: Any) -> Any:
     text = str(value).strip()
     if field.required and not text:
         raise ValueError(f"Enter the {field.label}.")
-    if field.kind is FieldKind.CHOICE and text not in {key for key, _ in field.choices}:
-        raise ValueError("Choose one of: " + ", ".join(key for key, _ in field.choices) + ".")
-    return text
+    return parse_choice(field, text) if field.kind is FieldKind.CHOICE else text
+
+
+def parse_choice(field: SettingField, text: str) -> str:
+    """The key of the choice that is meant: by its key or its label, in any upper and lower case."""
+    wanted = text.casefold()
+    for key, label in field.choices:
+        if wanted in (key.casefold(), label.casefold()):
+            return key
+    raise ValueError("Choose one of: " + ", ".join(key for key, _ in field.choices) + ".")
 
 
 def parse_boolean(value: Any) -> bool:

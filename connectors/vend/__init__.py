@@ -1,0 +1,1 @@
+"""Vend POS, today Lightspeed Retail (X-Series)."""

@@ -1,0 +1,219 @@
+"""Vend over HTTP: addresses, paging and the two API families. No mapping, no decisions (vend.md sections 2 to 4)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote
+
+import msgspec
+
+from connectors.errors import ConnectorError, ContractBroken, RecordRefused
+from connectors.http import HttpResponse, HttpSession
+from connectors.vend import shapes
+
+SALES_PER_PAGE = 500
+RECORDS_PER_PAGE = 1000
+REFERENCES_PER_PAGE = 200
+STOCK_ROWS_PER_PAGE = 5000
+FULFILMENTS_PER_PAGE = 100
+
+# The answers of a path that this API version does not have (section 6).
+DEAD_STATUSES = {404, 405, 410}
+
+PEEK = shapes.Reader(shapes.Peek)
+
+# A NUL character, which no database takes as text: ``\\u0000`` after an even number of backslashes.
+NUL = re.compile(rb"(?<!\\)((?:\\\\)*)\\u0000")
+
+
+@dataclass(frozen=True, slots=True)
+class FeedPage:
+    """One page of a version feed, records unread. ``cursor`` is the ``after`` of the next page."""
+
+    records: Sequence[bytes]
+    cursor: str
+
+
+class VendClient:
+    """One store's API. Paths are those of the dated family; a reference resource that this family does not answer is read
+    from ``/api/2.0/`` from then on. Raises the types of ``connectors.errors``."""
+
+    def __init__(self, session: HttpSession, store_url: str) -> None:
+        self.session = session
+        self.legacy_url = f"{store_url}/api/2.0"
+        self.legacy_resources: set[str] = set()
+
+    # --- version feeds (section 4) -----------------------------------------------------------------------------------
+
+    def feed(self, resource: str, cursor: str = "", *, page_size: int, **params: Any) -> Iterator[FeedPage]:
+        """Pages after ``cursor`` in the order of their versions. Only an empty page ends a feed; a page that does not
+        lead on is an error, or the feed would never end."""
+        after = cursor
+        while True:
+            answer = self.get(resource, {"after": after or None, "page_size": page_size, **params})
+            page = answer.decode(shapes.RecordPage)
+            if not page.data:
+                return
+            following = str(highest_version(page))
+            if following == "0" or (after and int(following) <= int(after)):
+                raise ContractBroken(f"The list of {resource} does not move on after version {after or 0}.")
+            after = following
+            yield FeedPage([plain(record) for record in page.data], after)
+
+    def sales(self, cursor: str) -> Iterator[FeedPage]:
+        return self.feed("sales", cursor, page_size=SALES_PER_PAGE)
+
+    def products(self, cursor: str) -> Iterator[FeedPage]:
+        return self.feed("products", cursor, page_size=RECORDS_PER_PAGE, deleted="true")
+
+    def customers(self, cursor: str) -> Iterator[FeedPage]:
+        return self.feed("customers", cursor, page_size=RECORDS_PER_PAGE, deleted="true")
+
+    def outlets(self, deleted: bool = False) -> Iterator[FeedPage]:
+        return self.feed("outlets", page_size=REFERENCES_PER_PAGE, deleted="true" if deleted else None)
+
+    def references(self, resource: str) -> Iterator[FeedPage]:
+        """``registers``, ``taxes`` or ``payment_types``."""
+        return self.feed(resource, page_size=REFERENCES_PER_PAGE)
+
+    def inventory(self, cursor: str) -> Iterator[FeedPage]:
+        """Stock rows of all outlets: in the dated family a POST that answers a bare array (section 3.9)."""
+        after = int(cursor or 0)
+        while True:
+            body = {"after": after, "size": STOCK_ROWS_PER_PAGE, "sort_direction": "asc"}
+            answer = self.session.request("POST", "inventory", json=body, reads_only=True)
+            page = stock_page(answer)
+            if not page.data:
+                return
+            following = highest_version(page)
+            if following <= after:
+                raise ContractBroken(f"The stock list does not move on after version {after}.")
+            after = following
+            yield FeedPage([plain(record) for record in page.data], str(after))
+
+    # --- single records ----------------------------------------------------------------------------------------------
+
+    def retailer(self) -> bytes:
+        return single(self.get("retailer"))
+
+    def sale(self, sale_id: str) -> bytes:
+        return single(self.session.get(f"sales/{quoted(sale_id)}"))
+
+    def customer(self, customer_id: str) -> bytes:
+        return single(self.get("customers", item=customer_id))
+
+    def customer_address(self, customer_id: str, address_id: str) -> bytes:
+        path = f"customers/{quoted(customer_id)}/addresses/{quoted(address_id)}"
+        return single(self.session.get(path))
+
+    def fulfilments(self, sale_id: str) -> list[bytes]:
+        """The fulfilments of one sale (section 3.8); one page holds them."""
+        params = {"sale_id": sale_id, "page_number": 1, "page_size": FULFILMENTS_PER_PAGE}
+        page = self.session.get("fulfillments", params).decode(shapes.RecordPage)
+        return [plain(record) for record in page.data]
+
+    # --- stock (section 3.9) -----------------------------------------------------------------------------------------
+
+    def adjust_stock(self, rows: Sequence[dict[str, str]]) -> list[shapes.StockAdjustment]:
+        """Books differences, 1 to 1,000 rows, all or none."""
+        answer = self.session.request("POST", "stock_adjustments", json={"stock_adjustments": rows})
+        try:
+            return answer.decode(shapes.StockAdjustments).data or []
+        except ContractBroken:
+            return []  # it was accepted; only the ids of the adjustments are lost
+
+    def set_level(self, product_id: str, outlet_id: str, level: str) -> None:
+        """Sets one product's level at one outlet. ``level`` is a number as text."""
+        row = {"outlet_id": outlet_id, "current_amount": msgspec.Raw(level.encode())}
+        body = {"details": {"inventory": [row]}}
+        self.session.request("PUT", f"products/{quoted(product_id)}", json=body)
+
+    # --- webhooks (section 7) ----------------------------------------------------------------------------------------
+
+    def webhooks(self) -> list[bytes]:
+        return [plain(record) for record in self.get("webhooks").decode(shapes.RecordPage).data]
+
+    def add_webhook(self, topic: str, url: str) -> bool:
+        """False: Vend already has this webhook."""
+        body = {"type": topic, "url": url, "active": True}
+        answer = self.session.request("POST", self.path("webhooks"), json=body, accept=(409,))
+        return answer.status != 409
+
+    def activate_webhook(self, webhook_id: str, topic: str, url: str) -> None:
+        body = {"type": topic, "url": url, "active": True}
+        self.session.request("PUT", self.path("webhooks", webhook_id), json=body)
+
+    def remove_webhook(self, webhook_id: str) -> None:
+        """Removing what is gone already is fine."""
+        self.session.request("DELETE", self.path("webhooks", webhook_id), accept=(404,))
+
+    # --- families (section 1) ----------------------------------------------------------------------------------------
+
+    def get(self, resource: str, params: dict[str, Any] | None = None, *, item: str = "") -> HttpResponse:
+        """Reads a resource. When the dated family does not have it, the 2.0 family is asked, and remembered if it does."""
+        try:
+            return self.session.get(self.path(resource, item), params)
+        except (RecordRefused, ContractBroken) as error:
+            if item or resource in self.legacy_resources or not is_dead_path(error):
+                raise
+            try:
+                answer = self.session.get(f"{self.legacy_url}/{resource}", params)
+            except (RecordRefused, ContractBroken):
+                raise error from None
+            self.legacy_resources.add(resource)
+            return answer
+
+    def path(self, resource: str, item: str = "") -> str:
+        path = f"{resource}/{quoted(item)}" if item else resource
+        return f"{self.legacy_url}/{path}" if resource in self.legacy_resources else path
+
+    def close(self) -> None:
+        self.session.close()
+
+
+def stock_page(answer: HttpResponse) -> shapes.RecordPage:
+    """A bare array as documented, or the envelope of all other lists."""
+    if answer.body.lstrip().startswith(b"["):
+        return shapes.RecordPage(data=answer.decode(list[msgspec.Raw]))
+    return answer.decode(shapes.RecordPage)
+
+
+def single(answer: HttpResponse) -> bytes:
+    """The record of a ``{"data": {...}}`` answer."""
+    return plain(answer.decode(shapes.SingleRecord).data)
+
+
+def plain(record: msgspec.Raw) -> bytes:
+    """A record's own bytes, so that the page's body can be forgotten, and without NUL characters."""
+    data = bytes(record)
+    return data if b"\\u0000" not in data else NUL.sub(rb"\1", data)
+
+
+def quoted(part: str) -> str:
+    return quote(part, safe="")
+
+
+def is_dead_path(error: ConnectorError) -> bool:
+    status = error.status or 0
+    return status in DEAD_STATUSES or 300 <= status < 400
+
+
+def highest_version(page: shapes.RecordPage) -> int:
+    """Where the next page starts: the page's own word, else the highest version of its records."""
+    if page.version is not None and page.version.max:
+        return page.version.max
+    return max(version_of(record) for record in page.data)
+
+
+def version_of(record: bytes | msgspec.Raw) -> int:
+    """A record's version, 0 when it has none that can be read."""
+    try:
+        peek = PEEK.read(record)
+    except ValueError:
+        return 0
+    metadata = peek.metadata if isinstance(peek.metadata, dict) else {}
+    version = metadata.get("version") or peek.version
+    return int(version) if str(version).isdigit() else 0

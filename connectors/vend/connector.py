@@ -1,0 +1,390 @@
+"""Vend POS (Lightspeed Retail X-Series) as a cart: one connection serves one outlet of one store."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from datetime import UTC, date, datetime, time
+from functools import cached_property
+from typing import Any, TypeVar
+from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo
+
+from connectors.base import Connector, Environment
+from connectors.errors import (
+    AuthenticationFailed,
+    ConfigurationInvalid,
+    ConnectorError,
+    ContractBroken,
+    PermissionMissing,
+    RateLimited,
+    RecordRefused,
+)
+from connectors.functions import Role
+from connectors.http import HttpSession
+from connectors.records import (
+    Address,
+    CustomerRecord,
+    Hint,
+    LevelChange,
+    LevelRecord,
+    OrderRecord,
+    OutletRecord,
+    Page,
+    ProductRecord,
+    Reject,
+    TestStep,
+    WriteResult,
+)
+from connectors.vend import catalogue, mapping, selftest, shapes, stock, webhooks
+from connectors.vend.client import PEEK, FeedPage, VendClient
+from connectors.vend.errors import OutletAddressMissing, Unreadable
+from connectors.vend.options import ABSOLUTE, DOMAIN, VendCredentials, VendOptions
+from connectors.vend.shapes import text
+
+__all__ = ["OutletAddressMissing", "VendConnector"]
+
+SALES = shapes.Reader(shapes.Sale)
+PRODUCTS = shapes.Reader(shapes.Product)
+CUSTOMERS = shapes.Reader(shapes.Customer)
+OUTLETS = shapes.Reader(shapes.Outlet)
+REGISTERS = shapes.Reader(shapes.Register)
+TAXES = shapes.Reader(shapes.Tax)
+STOCK_ROWS = shapes.Reader(shapes.InventoryRow)
+RETAILERS = shapes.Reader(shapes.Retailer)
+FULFILMENTS = shapes.Reader(shapes.Fulfillment)
+ADDRESSES = shapes.Reader(shapes.CustomerAddress)
+
+ShapeT = TypeVar("ShapeT")
+RecordT = TypeVar("RecordT")
+
+
+class VendConnector(Connector):
+    key = "vend"
+    label = "Vend POS (Lightspeed Retail X-Series)"
+    summary = "Sales of one outlet as orders, the warehouse's stock back to that outlet. One cart for each outlet."
+    roles = frozenset({Role.CART})
+    domains = (DOMAIN,)
+    Options = VendOptions
+    Credentials = VendCredentials
+
+    def __init__(self, options: VendOptions, credentials: VendCredentials, environment: Environment) -> None:
+        super().__init__(options, credentials, environment)
+        self.options = options
+        self.credentials = credentials
+        self.outlet_id = ""
+
+    @cached_property
+    def client(self) -> VendClient:
+        """Raises ``ConfigurationInvalid`` when the URL is not one the hub may talk to."""
+        url = self.options.vend_url
+        session = HttpSession(
+            f"{url}/api/{self.options.api_version}",
+            hosts=self.host_policy(self.environment),
+            budget=self.environment.budgets.get(f"vend:{urlsplit(url).netloc}"),
+            call_log=self.environment.call_log,
+            headers={"Authorization": f"Bearer {self.credentials.access_token}"},
+        )
+        return VendClient(session, url)
+
+    def close(self) -> None:
+        if "client" in self.__dict__:
+            self.client.close()
+
+    # --- orders ------------------------------------------------------------------------------------------------------
+
+    def read_orders(self, cursor: str) -> Iterator[Page[OrderRecord]]:
+        """Sales of the cart's outlet in the order of their changes; sales of other outlets are counted as skipped.
+
+        Before the first page the outlet is looked up again, so that a renamed outlet or a missing address stops the run
+        with the cursor where it was: ``ConfigurationInvalid``, ``OutletAddressMissing``.
+        """
+        outlet = self.outlet_for_orders()
+        for feed_page in self.client.sales(cursor):
+            yield from self.with_delivery_addresses(self.order_page(feed_page, outlet))
+
+    def order_page(self, feed_page: FeedPage, outlet: OutletRecord) -> Page[OrderRecord]:
+        context = self.sale_context(outlet)
+        return self.read_page(feed_page, SALES, lambda sale, raw: self.order_of(sale, raw, context), outlet)
+
+    def read_order(self, external_id: str) -> OrderRecord:
+        outlet = self.outlet_for_orders()
+        raw = self.client.sale(external_id)
+        try:
+            order = self.order_of(SALES.read(raw), raw, self.sale_context(outlet))
+        except Unreadable as error:
+            raise RecordRefused(str(error)) from error
+        if order is None:
+            raise RecordRefused(f"The sale {external_id} belongs to another outlet than {outlet.name}.")
+        return self.with_delivery_address(order)
+
+    def cancellations_come_with_orders(self) -> bool:
+        """A voided sale comes back in the feed of sales with a higher version."""
+        return True
+
+    def order_of(self, sale: shapes.Sale, raw: bytes, context: mapping.SaleContext) -> OrderRecord | None:
+        """The sale as an order, None when it belongs to another outlet."""
+        outlet_id = mapping.outlet_id_of(sale) or self.outlet_of_register(sale)
+        if outlet_id != context.outlet.external_id:
+            return None
+        return mapping.order_from_sale(sale, raw, context)
+
+    def outlet_of_register(self, sale: shapes.Sale) -> str:
+        register_id = text(sale.source.register_id) if sale.source is not None else ""
+        outlet_id = self.outlet_ids_by_register.get(register_id, "") if register_id else ""
+        if not outlet_id:
+            raise Unreadable("The sale names neither an outlet nor a known register, so it fits no cart.")
+        return outlet_id
+
+    @cached_property
+    def outlet_ids_by_register(self) -> dict[str, str]:
+        return {text(register.id): text(register.outlet_id) for register in self.registers()}
+
+    def registers(self) -> list[shapes.Register]:
+        return [register for page in self.client.references("registers") for register in read_all(REGISTERS, page)]
+
+    def sale_context(self, outlet: OutletRecord) -> mapping.SaleContext:
+        return mapping.SaleContext(
+            outlet=outlet,
+            currency=outlet.currency or self.facts.currency,
+            discount_product_id=self.facts.discount_product_id,
+            order_status=self.options.order_status,
+            earliest=start_of_day(self.options.earliest_order_date, outlet.time_zone),
+            tax_names=self.tax_names,
+            fallback_ship_to=outlet.address if self.options.default_to_outlet_address else None,
+        )
+
+    @cached_property
+    def facts(self) -> catalogue.StoreFacts:
+        try:
+            return catalogue.store_facts(RETAILERS.read(self.client.retailer()))
+        except Unreadable as error:
+            raise ContractBroken(f"Vend's description of the store cannot be read: {error}") from error
+
+    @cached_property
+    def tax_names(self) -> Mapping[str, str]:
+        """Tax rate id -> name. Only for the eye: a name that cannot be read is "Tax"."""
+        try:
+            page = next(self.client.references("taxes"), None)
+        except (RecordRefused, ContractBroken, PermissionMissing):
+            page = None
+        taxes = read_all(TAXES, page) if page is not None else []
+        return {
+            text(rate.id): text(rate.display_name) or text(rate.name) or text(tax.name)
+            for tax in taxes
+            for rate in tax.rates or ()
+        }
+
+    # --- delivery addresses ------------------------------------------------------------------------------------------
+
+    def with_delivery_addresses(self, page: Page[OrderRecord]) -> Iterator[Page[OrderRecord]]:
+        """The page with the address of every sale that is to be delivered. When the rate limit interrupts the look-ups,
+        what is complete is yielded first, so that the next run goes on from there."""
+        records = list(page.records)
+        for position, record in enumerate(records):
+            try:
+                records[position] = self.with_delivery_address(record)
+            except RateLimited:
+                versions = [order.version for order in records]
+                if position and versions == sorted(versions):
+                    yield replace(page, records=tuple(records[:position]), cursor=str(record.version - 1))
+                raise
+        yield replace(page, records=tuple(records))
+
+    def with_delivery_address(self, record: OrderRecord) -> OrderRecord:
+        """A sale that is to be delivered names its address in its fulfilment (vend.md sections 3.8 and 10). If that
+        cannot be read, the order waits for a person instead of going to some other address of the customer."""
+        if record.ship_method != "delivery" or not record.importable or not record.customer_id:
+            return record
+        try:
+            ship_to = self.delivery_address(record.external_id, record.customer_id)
+        except RateLimited:
+            raise
+        except ConnectorError as error:
+            if isinstance(error, AuthenticationFailed) and not isinstance(error, PermissionMissing):
+                raise
+            trouble = f"The delivery address of this sale could not be read from Vend: {error.message}"
+            hold_reason = mapping.joined(record.hold_reason, trouble)
+            return replace(record, note=mapping.joined(record.note, trouble), hold_reason=hold_reason)
+        return replace(record, ship_to=ship_to) if ship_to is not None else record
+
+    def delivery_address(self, sale_id: str, customer_id: str) -> Address | None:
+        try:
+            fulfilments = [FULFILMENTS.read(raw) for raw in self.client.fulfilments(sale_id)]
+            address_id = next(
+                (
+                    text(row.shipping_address_id)
+                    for row in fulfilments
+                    if row.shipping_address_id and fits(row, sale_id)
+                ),
+                "",
+            )
+            if not address_id:
+                return None
+            address = ADDRESSES.read(self.client.customer_address(customer_id, address_id))
+            customer = CUSTOMERS.read(self.client.customer(customer_id))
+        except Unreadable as error:
+            raise ContractBroken(str(error)) from error
+        return catalogue.delivery_address(address, customer)
+
+    # --- the outlet --------------------------------------------------------------------------------------------------
+
+    def outlet_for_orders(self) -> OutletRecord:
+        outlet = self.find_outlet()
+        if self.options.default_to_outlet_address and not (outlet.address and outlet.address.is_usable):
+            raise OutletAddressMissing
+        return outlet
+
+    def find_outlet(self) -> OutletRecord:
+        """The outlet with exactly the name of the options. Raises ``ConfigurationInvalid`` naming those that exist."""
+        outlets = []
+        for outlet in self.live_outlets():
+            if outlet.name.strip() == self.options.outlet_name.strip():
+                self.outlet_id = outlet.external_id
+                return outlet
+            outlets.append(outlet)
+        raise outlet_missing(self.options.outlet_name, outlets, self.outlet_id)
+
+    def live_outlets(self) -> Iterator[OutletRecord]:
+        for page in self.client.outlets():
+            yield from (outlet for outlet in outlet_records(page) if not outlet.deleted)
+
+    def read_outlets(self) -> Sequence[OutletRecord]:
+        return [outlet for page in self.client.outlets(deleted=True) for outlet in outlet_records(page)]
+
+    # --- catalogue ---------------------------------------------------------------------------------------------------
+
+    def read_products(self, cursor: str) -> Iterator[Page[ProductRecord]]:
+        for page in self.client.products(cursor):
+            yield self.read_page(page, PRODUCTS, lambda product, _: catalogue.product_record(product, self.facts))
+
+    def read_customers(self, cursor: str) -> Iterator[Page[CustomerRecord]]:
+        for page in self.client.customers(cursor):
+            yield self.read_page(page, CUSTOMERS, lambda customer, _: catalogue.customer_record(customer))
+
+    # --- stock -------------------------------------------------------------------------------------------------------
+
+    def read_levels(self, cursor: str) -> Iterator[Page[LevelRecord]]:
+        """Stock of the cart's outlet; rows of other outlets are counted as skipped."""
+        outlet = self.find_outlet()
+
+        def level_of(row: shapes.InventoryRow, raw: bytes) -> LevelRecord | None:
+            level = catalogue.level_record(row)
+            return level if level.location_id == outlet.external_id else None
+
+        for page in self.client.inventory(cursor):
+            yield self.read_page(page, STOCK_ROWS, level_of, outlet)
+
+    def level_batch_size(self) -> int:
+        return stock.SINGLE_BATCH if self.options.inventory_mode == ABSOLUTE else stock.LARGEST_BATCH
+
+    def write_levels(self, changes: Sequence[LevelChange]) -> Sequence[WriteResult]:
+        """Books the differences (``adjustments``) or sets the levels (``absolute``) at the cart's outlet.
+
+        A change without a result was not tried: send it again. That happens when Vend stops taking calls in the middle;
+        what was done by then is returned. ``OutcomeUnknown`` is always raised, whatever was done before: read the
+        levels again.
+        """
+        if not changes:
+            return []
+        outlet_id = self.outlet_id or self.find_outlet().external_id
+        write = stock.set_levels if self.options.inventory_mode == ABSOLUTE else stock.adjust_levels
+        return write(self.client, outlet_id, changes)
+
+    # --- webhooks and test -------------------------------------------------------------------------------------------
+
+    def register_webhooks(self, url: str) -> Sequence[TestStep]:
+        return [webhooks.register(lambda: self.client, url)]
+
+    def read_webhook(self, headers: Mapping[str, str], body: bytes) -> Sequence[Hint]:
+        return webhooks.read_hints(headers, body)
+
+    @classmethod
+    def verify_webhook(cls, credentials: Mapping[str, Any], headers: Mapping[str, str], body: bytes) -> bool:
+        return webhooks.is_genuine(str(credentials.get("client_secret") or ""), headers, body)
+
+    def test(self) -> Iterator[TestStep]:
+        return selftest.steps(self)
+
+    # --- pages -------------------------------------------------------------------------------------------------------
+
+    def read_page(
+        self,
+        page: FeedPage,
+        reader: shapes.Reader[ShapeT],
+        convert: Callable[[ShapeT, bytes], RecordT | None],
+        outlet: OutletRecord | None = None,
+    ) -> Page[RecordT]:
+        """Every record of a page by itself: converted, skipped (``convert`` gives None) or rejected with its reason. A
+        record that cannot be read is skipped if it can be seen to belong to another outlet."""
+        records: list[RecordT] = []
+        rejects: list[Reject] = []
+        skipped = 0
+        for raw in page.records:
+            try:
+                record = convert(reader.read(raw), raw)
+            except (Unreadable, ArithmeticError) as error:
+                external_id, outlet_id = peek(raw)
+                if outlet is not None and outlet_id and outlet_id != outlet.external_id:
+                    skipped += 1
+                else:
+                    rejects.append(Reject(external_id=external_id, reason=str(error), payload=raw))
+                continue
+            if record is None:
+                skipped += 1
+            else:
+                records.append(record)
+        return Page(records=records, cursor=page.cursor, rejects=rejects, skipped=skipped)
+
+
+def read_all(reader: shapes.Reader[ShapeT], page: FeedPage) -> list[ShapeT]:
+    """The readable records of a page of reference data."""
+    found = []
+    for raw in page.records:
+        try:
+            found.append(reader.read(raw))
+        except Unreadable:
+            continue
+    return found
+
+
+def outlet_records(page: FeedPage) -> list[OutletRecord]:
+    return [catalogue.outlet_record(outlet) for outlet in read_all(OUTLETS, page) if outlet.id]
+
+
+def peek(raw: bytes) -> tuple[str, str]:
+    """(id, outlet id) of a record that cannot be read as a whole, as far as they can be seen."""
+    try:
+        seen = PEEK.read(raw)
+    except Unreadable:
+        return "", ""
+    source = seen.source if isinstance(seen.source, dict) else {}
+    outlet_id = source.get("outlet_id") or seen.outlet_id
+    return tuple(value if isinstance(value, str) else "" for value in (seen.id, outlet_id))  # type: ignore[return-value]
+
+
+def outlet_missing(name: str, outlets: Sequence[OutletRecord], known_id: str) -> ConfigurationInvalid:
+    renamed = next((outlet.name for outlet in outlets if known_id and outlet.external_id == known_id), "")
+    names = ", ".join(f"“{outlet.name}”" for outlet in outlets) or "none"
+    message = f"There is no outlet named “{name}” in Vend. The outlets are: {names}."
+    if renamed:
+        message = f"The outlet “{name}” is now named “{renamed}” in Vend."
+    return ConfigurationInvalid(
+        message,
+        fix="Copy the outlet's name exactly from Setup > Outlets and Registers in Vend into Outlet Name, then click Test.",
+    )
+
+
+def fits(row: shapes.Fulfillment, sale_id: str) -> bool:
+    return not row.sale_id or row.sale_id == sale_id
+
+
+def start_of_day(day: date | None, time_zone: str) -> datetime | None:
+    """The first moment of a day at the outlet; in UTC when its time zone is not known."""
+    if day is None:
+        return None
+    try:
+        zone = ZoneInfo(time_zone) if time_zone else UTC
+    except (ValueError, OSError, LookupError):
+        zone = UTC
+    return datetime.combine(day, time.min, tzinfo=zone)

@@ -1,0 +1,194 @@
+"""What a merchant enters for a Vend cart (vend-product-rules.md sections 2 and 3)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+from urllib.parse import SplitResult, urlsplit
+
+from connectors.settings_fields import FieldKind, Settings, setting
+from connectors.vend.mapping import ALL_EXCEPT
+
+DOMAIN = "retail.lightspeed.app"
+OLD_DOMAIN = "vendhq.com"
+URL_FORM = f"https://yourstore.{DOMAIN}"
+
+DEFAULT_OUTLET = "Main Outlet"
+
+ORDER_STATUSES = (
+    ("CLOSED", "CLOSED"),
+    ("LAYBY", "LAYBY"),
+    ("LAYBY_CLOSED", "LAYBY_CLOSED"),
+    ("ONACCOUNT", "ONACCOUNT"),
+    ("ONACCOUNT_CLOSED", "ONACCOUNT_CLOSED"),
+    ("SAVED", "SAVED"),
+    ("VOIDED", "VOIDED"),
+    (ALL_EXCEPT, "All, Except VOIDED & SAVED"),
+)
+PRICE_LISTS = (("Retail", "Retail"), ("Wholesale", "Wholesale"), ("Buy", "Buy"), ("Custom", "Custom"))
+API_VERSIONS = (("2026-07", "2026-07"),)
+ADJUSTMENTS, ABSOLUTE = "adjustments", "absolute"
+INVENTORY_MODES = (
+    (ADJUSTMENTS, "Differences, up to 1,000 products per call"),
+    (ABSOLUTE, "Exact levels, one call per product"),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VendCredentials(Settings):
+    access_token: str = setting(
+        "Access Token",
+        help="In Vend open Setup > Personal Tokens, add a token and copy it here. Give each cart a token of its own.",
+        required=True,
+        secret=True,
+    )
+
+    @classmethod
+    def check(cls, values: dict[str, Any]) -> Mapping[str, str]:
+        if not re.fullmatch(r"[!-~]+", values["access_token"]):
+            return {"access_token": "A token holds no spaces or accented letters. Copy it again from Vend."}
+        return {}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VendOptions(Settings):
+    vend_url: str = setting(
+        "Vend URL",
+        help=f"The address you use to open Vend in the browser, like {URL_FORM}.",
+        kind=FieldKind.URL,
+        required=True,
+    )
+    outlet_name: str = setting(
+        "Outlet Name",
+        help="Orders and stock of this outlet only. Copy the name exactly from Setup > Outlets and Registers in Vend. "
+        "For more outlets add one cart for each.",
+        default=DEFAULT_OUTLET,
+    )
+    order_status: str = setting(
+        "Order Status",
+        help="Only sales with this status become orders. CLOSED means paid and finished.",
+        default="CLOSED",
+        choices=ORDER_STATUSES,
+    )
+    earliest_order_date: date | None = setting(  # noqa: RUF009
+        "Earliest order date",
+        help="Sales made before this day are left out, which keeps the first load short. Empty: take them all.",
+        kind=FieldKind.DATE,
+        default=None,
+    )
+    send_cancellations: bool = setting(
+        "Send Cancellation/Return To WMS",
+        help="Yes: when a sale that was already sent is voided or returned in Vend, the warehouse is told. "
+        "Not every warehouse can take this.",
+        kind=FieldKind.BOOLEAN,
+        default=False,
+    )
+    default_to_outlet_address: bool = setting(
+        "Default to Outlet Address",
+        help="Yes: an order without an address is shipped to the outlet, so the outlet must have an address in Vend. "
+        "No: such an order waits for you.",
+        kind=FieldKind.BOOLEAN,
+        default=True,
+    )
+    send_stock_adjustments: bool = setting(
+        "Send Stock Adjustment to WMS (Beta)",
+        help="Yes: stock counts, purchases, returns to suppliers and transfers made in Vend are passed on. "
+        "Not every warehouse can take this.",
+        kind=FieldKind.BOOLEAN,
+        default=False,
+    )
+    push_product_details: bool = setting(
+        "Push Product Details",
+        help="Yes: names, descriptions and prices of the warehouse are written to Vend and replace what was edited "
+        "there.",
+        kind=FieldKind.BOOLEAN,
+        default=False,
+    )
+    retail_price_list: str = setting(
+        "Cart Products Retail Price",
+        help="Which price of the warehouse becomes the retail price in Vend.",
+        default="Retail",
+        choices=PRICE_LISTS,
+    )
+    supply_price_list: str = setting(
+        "Cart Products Supply Price",
+        help="Which price of the warehouse becomes the supply price in Vend.",
+        default="Retail",
+        choices=PRICE_LISTS,
+    )
+    api_version: str = setting(
+        "API version",
+        help="The version of Vend's API that the hub speaks. Leave it as it is unless support asks you to change it.",
+        default="2026-07",
+        choices=API_VERSIONS,
+        advanced=True,
+    )
+    inventory_mode: str = setting(
+        "How stock is written",
+        help="Differences: the hub books what changed as a stock adjustment. This is fast, and a sale made in Vend at "
+        "the same moment keeps its effect; if someone changes stock in Vend by hand, that change stays until the hub "
+        "reads the level again. Exact levels: the hub sets each product to the warehouse's number. This overrules "
+        "whatever Vend had, also a sale made a moment ago, leaves no adjustment history in Vend and needs one call per "
+        "product (about 4,200 an hour in a store with one register).",
+        default=ADJUSTMENTS,
+        choices=INVENTORY_MODES,
+        advanced=True,
+    )
+
+    @classmethod
+    def check(cls, values: dict[str, Any]) -> Mapping[str, str]:
+        try:
+            values["vend_url"] = tidy_url(values["vend_url"])
+        except ValueError as error:
+            return {"vend_url": str(error)}
+        values["outlet_name"] = values["outlet_name"] or DEFAULT_OUTLET
+        return {}
+
+
+def tidy_url(given: str) -> str:
+    """The store's base URL: ``https://{prefix}.retail.lightspeed.app``, without path, in lower case.
+
+    Raises ``ValueError`` with a sentence for the merchant. Another host passes (a sandbox, for example): whether the hub
+    may talk to it is for the operator to say (``connectors.hosts``).
+    """
+    address = given.strip()
+    if not re.match(r"[a-z][a-z0-9+.-]*://", address, re.IGNORECASE):
+        address = f"https://{address}"
+    parts = split_url(address)
+    host = (parts.hostname or "").rstrip(".") if parts else ""
+    if parts is None or parts.scheme.lower() not in ("http", "https") or not is_host(host):
+        raise ValueError(f"This is not a web address. Enter the address of your store, like {URL_FORM}.")
+    if parts.username or parts.password:
+        raise ValueError(f"Enter the address without a user name or password, like {URL_FORM}.")
+    if "." not in host and host != "localhost" and ":" not in host:
+        raise ValueError(f"Enter the whole address: https://{host}.{DOMAIN}")
+    if host == OLD_DOMAIN or host.endswith("." + OLD_DOMAIN):
+        prefix = host.removesuffix(OLD_DOMAIN).rstrip(".")
+        new = URL_FORM if prefix in ("", "www", "secure") else f"https://{prefix}.{DOMAIN}"
+        raise ValueError(f"Vend has left {OLD_DOMAIN}. Enter the new address of your store: {new}")
+    if host == DOMAIN or host.endswith("." + DOMAIN):
+        prefix = host.removesuffix(DOMAIN).rstrip(".")
+        if prefix in ("", "www", "secure"):
+            raise ValueError(f"The name of your store is missing. Enter the whole address, like {URL_FORM}.")
+        return f"https://{host}"
+    path = re.sub(r"/api(/.*)?$", "", parts.path, flags=re.IGNORECASE).rstrip("/")
+    return f"{parts.scheme.lower()}://{parts.netloc.lower()}{path}"
+
+
+def is_host(host: str) -> bool:
+    """A host name, an IPv4 address or (with colons) an IPv6 address."""
+    if ":" in host:
+        return bool(re.fullmatch(r"[0-9a-f:.]+", host))
+    return bool(re.fullmatch(r"[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?(\.[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?)*", host))
+
+
+def split_url(address: str) -> SplitResult | None:
+    """The parts of an address, None when it has none (brackets that do not match, a port that is no number)."""
+    try:
+        parts = urlsplit(address)
+        return parts if parts.port is None or parts.port > 0 else None
+    except ValueError:
+        return None

@@ -1,0 +1,119 @@
+"""The steps of a Vend cart's *Test* (vend-product-rules.md section 2): each says what was found, or what to do."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
+
+from connectors.errors import (
+    AuthenticationFailed,
+    ConfigurationInvalid,
+    ConnectorError,
+    ContractBroken,
+    PermissionMissing,
+    RateLimited,
+    RecordRefused,
+)
+from connectors.records import OutletRecord, TestStep
+from connectors.vend import shapes
+from connectors.vend.errors import OutletAddressMissing, Unreadable
+from connectors.vend.options import URL_FORM
+from connectors.vend.shapes import text
+
+if TYPE_CHECKING:
+    from connectors.vend.connector import VendConnector
+
+URL_HELP = f"Enter the address with which you open Vend in the browser, like {URL_FORM}."
+TOKEN_HELP = (
+    "In Vend open Setup > Personal Tokens, add a token and copy it into Access Token. A token that was deleted or has "
+    "expired cannot be used again."
+)
+REGISTER_HELP = "In Vend open Setup > Outlets and Registers and add a register to this outlet."
+
+RETAILERS = shapes.Reader(shapes.Retailer)
+
+
+def steps(connector: VendConnector) -> Iterator[TestStep]:
+    """The steps in their order. What depends on a failed step is left out; trouble becomes a failed step, never an
+    exception."""
+    arrival = reach_store(connector)
+    yield from arrival
+    if not all(step.ok for step in arrival):
+        return
+    outlet: OutletRecord | None = None
+    try:
+        outlet = connector.find_outlet()
+    except ConnectorError as error:
+        yield failed("Outlet", error)
+    if outlet is not None:
+        yield passed("Outlet", f"Found the outlet “{outlet.name}”.")
+        yield address_step(connector, outlet)
+        yield guarded("Register", lambda: register_step(connector, outlet.external_id))
+    yield guarded("Taxes", lambda: count_step(connector, "Taxes", "taxes"))
+    yield guarded("Payment types", lambda: count_step(connector, "Payment types", "payment_types"))
+
+
+def reach_store(connector: VendConnector) -> list[TestStep]:
+    """ "Vend URL" and "Access token" from one call: what is wrong tells which of the two is to blame."""
+    url = connector.options.vend_url
+    answers = passed("Vend URL", f"{url} answers.")
+    try:
+        retailer = RETAILERS.read(connector.client.retailer())
+    except (PermissionMissing, RateLimited) as error:
+        return [answers, failed("Access token", error)]
+    except AuthenticationFailed as error:
+        return [answers, failed("Access token", error, TOKEN_HELP)]
+    except ConfigurationInvalid as error:
+        return [failed("Vend URL", error)]
+    except (ContractBroken, RecordRefused, Unreadable) as error:
+        return [not_vend(url, str(error))]
+    except ConnectorError as error:
+        return [failed("Vend URL", error, f"{URL_HELP} If it is right, try again in a few minutes.")]
+    name = text(retailer.name) or text(retailer.domain_prefix)
+    if not name and not retailer.id:
+        return [not_vend(url, "it sends something else than a store.")]
+    return [answers, passed("Access token", f"Connected to the store “{name}”.")]
+
+
+def address_step(connector: VendConnector, outlet: OutletRecord) -> TestStep:
+    if outlet.address is not None and outlet.address.is_usable:
+        return passed("Outlet address", f"{outlet.address.street1}, {outlet.address.city}.")
+    if connector.options.default_to_outlet_address:
+        return failed("Outlet address", OutletAddressMissing())
+    return passed("Outlet address", "The outlet has no address, and Default to Outlet Address is off.")
+
+
+def register_step(connector: VendConnector, outlet_id: str) -> TestStep:
+    registers = connector.registers()
+    names = [
+        text(register.name) for register in registers if register.outlet_id == outlet_id and not register.deleted_at
+    ]
+    if not names:
+        return TestStep(name="Register", ok=False, message="The outlet has no register.", help=REGISTER_HELP)
+    return passed("Register", f"Found {', '.join(names)}.")
+
+
+def count_step(connector: VendConnector, name: str, resource: str) -> TestStep:
+    count = sum(len(page.records) for page in connector.client.references(resource))
+    return passed(name, f"{count} found.")
+
+
+def guarded(name: str, step: Callable[[], TestStep]) -> TestStep:
+    try:
+        return step()
+    except ConnectorError as error:
+        return failed(name, error)
+
+
+def passed(name: str, message: str) -> TestStep:
+    return TestStep(name=name, ok=True, message=message)
+
+
+def failed(name: str, error: ConnectorError, help: str = "") -> TestStep:
+    return TestStep(name=name, ok=False, message=error.message, help=help or error.fix)
+
+
+def not_vend(url: str, reason: str) -> TestStep:
+    return TestStep(
+        name="Vend URL", ok=False, message=f"{url} answers, but not as a Vend store: {reason}", help=URL_HELP
+    )

@@ -1,0 +1,95 @@
+"""Writes stock levels to an outlet: as differences in batches, or exactly, one product at a time (vend.md section 3.9)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from decimal import Decimal
+
+from connectors.errors import ConnectorError, OutcomeUnknown, RateLimited, RecordRefused, RemoteUnavailable
+from connectors.records import LevelChange, WriteResult
+from connectors.vend.client import VendClient
+from connectors.vend.shapes import text
+
+LARGEST_BATCH = 1000
+SINGLE_BATCH = 100
+# A batch that Vend refuses is halved until the bad rows stand alone. About ten calls find one bad row among 1,000.
+MOST_CALLS_PER_WRITE = 100
+
+REASON_MORE = "STOCK_FOUND"
+REASON_LESS = "INTERNAL_USE"
+
+FIX_REFUSED = "Open the product in Vend: it must exist and have inventory tracking on. Then run Inventory Sync again."
+
+
+def adjust_levels(client: VendClient, outlet_id: str, changes: Sequence[LevelChange]) -> list[WriteResult]:
+    """Books every difference with ``POST stock_adjustments``, up to 1,000 rows per call.
+
+    A batch that is refused (Vend books all rows or none) is halved, so that the good rows still go and the bad ones come
+    back rejected with Vend's reason. Stops early when Vend takes no more calls: what was done is returned, and raises only if
+    nothing was. ``OutcomeUnknown`` is always raised.
+    """
+    results: list[WriteResult] = []
+    settled = [WriteResult.done(change.product_id) for change in changes if not change.difference]
+    rows = [change for change in changes if change.difference]
+    waiting = [rows[start : start + LARGEST_BATCH] for start in range(0, len(rows), LARGEST_BATCH)][::-1]
+    calls = 0
+    while waiting:
+        batch = waiting.pop()
+        calls += 1
+        try:
+            answered = client.adjust_stock([adjustment_row(change, outlet_id) for change in batch])
+        except RecordRefused as error:
+            if len(batch) == 1 or calls + len(waiting) >= MOST_CALLS_PER_WRITE:
+                results += [refused(change, error) for change in batch]
+            else:
+                middle = len(batch) // 2
+                waiting += [batch[middle:], batch[:middle]]
+        except ConnectorError as error:
+            return results_so_far(results, error)
+        else:
+            ids = {text(row.product_id): text(row.id) for row in answered}
+            results += [WriteResult.done(change.product_id, ids.get(change.product_id, "")) for change in batch]
+    return [*settled, *results]
+
+
+def adjustment_row(change: LevelChange, outlet_id: str) -> dict[str, str]:
+    return {
+        "product_id": change.product_id,
+        "outlet_id": change.location_id or outlet_id,
+        "quantity": plain_number(change.difference),
+        "reason": REASON_MORE if change.difference > 0 else REASON_LESS,
+    }
+
+
+def set_levels(client: VendClient, outlet_id: str, changes: Sequence[LevelChange]) -> list[WriteResult]:
+    """Sets every level with one ``PUT products/{id}``. Errors as in ``adjust_levels``."""
+    results: list[WriteResult] = []
+    for change in changes:
+        try:
+            client.set_level(change.product_id, change.location_id or outlet_id, plain_number(change.desired))
+        except RecordRefused as error:
+            results.append(refused(change, error))
+        except ConnectorError as error:
+            return results_so_far(results, error)
+        else:
+            results.append(WriteResult.done(change.product_id))
+    return results
+
+
+def results_so_far(results: list[WriteResult], error: ConnectorError) -> list[WriteResult]:
+    """What was done before the trouble, if it can wait for the next run; else raises the trouble."""
+    if results and isinstance(error, RateLimited | RemoteUnavailable) and not isinstance(error, OutcomeUnknown):
+        return results
+    raise error
+
+
+def refused(change: LevelChange, error: RecordRefused) -> WriteResult:
+    return WriteResult.rejected(
+        change.product_id, f"Vend refuses the stock of {change.sku}: {error.message}", FIX_REFUSED
+    )
+
+
+def plain_number(value: Decimal) -> str:
+    """A decimal without exponent and without trailing zeros: "-3", "0.25"."""
+    digits = format(value, "f")
+    return digits.rstrip("0").rstrip(".") if "." in digits else digits
