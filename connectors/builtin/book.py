@@ -1,0 +1,60 @@
+"""What the built-in warehouse needs from the hub: its book of orders, shipments, stock and products."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from connectors.records import (
+    LevelRecord,
+    LocationRecord,
+    OutboundOrder,
+    Page,
+    ProductRecord,
+    ShipmentRecord,
+    WriteResult,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BookOverview:
+    """The book at a glance. ``default_location`` is the name of the place used where none is named, "" if there is no
+    active location; the other three are counts."""
+
+    default_location: str
+    active_locations: int
+    stocked_skus: int
+    open_orders: int
+
+
+class Book(Protocol):
+    """One warehouse's book, kept by the hub's database side.
+
+    Every method may raise ``RemoteUnavailable`` (nothing was written) or ``OutcomeUnknown`` when the database is in
+    trouble. Cursors are the book's own; "" is the beginning.
+    """
+
+    def overview(self) -> BookOverview: ...
+
+    def locations(self) -> Sequence[LocationRecord]:
+        """Every location, disabled ones included."""
+        ...
+
+    def receive(self, orders: Sequence[OutboundOrder]) -> Sequence[WriteResult]:
+        """Takes orders in, each reference once for ever. One result per order."""
+        ...
+
+    def find(self, reference: str) -> str | None:
+        """The book's id of the order received under ``reference``, or None."""
+        ...
+
+    def cancel(self, reference: str, reason: str) -> WriteResult:
+        """Cancels an order of which nothing was shipped. Cancelling twice is done."""
+        ...
+
+    def shipments(self, cursor: str) -> Iterator[Page[ShipmentRecord]]: ...
+
+    def levels(self, cursor: str) -> Iterator[Page[LevelRecord]]: ...
+
+    def products(self, cursor: str) -> Iterator[Page[ProductRecord]]: ...

@@ -1,0 +1,107 @@
+"""The built-in warehouse: orders wait for a person or a REST client, and nothing leaves the hub.
+
+It is the reference implementation of the warehouse ports: no HTTP, the same promises.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from connectors.base import Connector, Environment
+from connectors.builtin.book import Book
+from connectors.errors import ConfigurationInvalid
+from connectors.functions import Role
+from connectors.ports import (
+    CancellationWriter,
+    InventoryReader,
+    LocationReader,
+    OrderWriter,
+    ProductReader,
+    ShipmentReader,
+)
+from connectors.records import (
+    LevelRecord,
+    LocationRecord,
+    OutboundCancellation,
+    OutboundOrder,
+    Page,
+    ProductRecord,
+    ShipmentRecord,
+    TestStep,
+    WriteResult,
+)
+from connectors.settings_fields import Settings
+
+ORDERS_PER_CALL = 100
+
+
+class BuiltinWarehouse(
+    Connector, OrderWriter, CancellationWriter, ShipmentReader, InventoryReader, ProductReader, LocationReader
+):
+    """The warehouse that comes with the hub. Needs ``environment.resources["book"]``; raises ``ConfigurationInvalid``
+    when opened without it."""
+
+    key = "builtin"
+    label = "Built-in warehouse"
+    summary = (
+        "Orders wait on a pick list for a person or a REST client; stock, products and price lists are kept right here."
+    )
+    roles = frozenset({Role.WAREHOUSE})
+    levels_are_live = True
+
+    def __init__(self, options: Settings, credentials: Settings, environment: Environment) -> None:
+        super().__init__(options, credentials, environment)
+        book = environment.resources.get("book")
+        if book is None:
+            raise ConfigurationInvalid(
+                "The built-in warehouse was opened without its book.", fix="Set it up as a warehouse, not as a cart."
+            )
+        self.book: Book = book
+
+    def order_batch_size(self) -> int:
+        return ORDERS_PER_CALL
+
+    def send_orders(self, orders: Sequence[OutboundOrder]) -> Sequence[WriteResult]:
+        return self.book.receive(orders)
+
+    def find_sent(self, reference: str) -> str | None:
+        return self.book.find(reference)
+
+    def cancel_order(self, cancellation: OutboundCancellation) -> WriteResult:
+        return self.book.cancel(cancellation.reference, cancellation.reason)
+
+    def read_shipments(self, cursor: str) -> Iterator[Page[ShipmentRecord]]:
+        return self.book.shipments(cursor)
+
+    def read_levels(self, cursor: str) -> Iterator[Page[LevelRecord]]:
+        return self.book.levels(cursor)
+
+    def read_products(self, cursor: str) -> Iterator[Page[ProductRecord]]:
+        return self.book.products(cursor)
+
+    def read_locations(self) -> Sequence[LocationRecord]:
+        return self.book.locations()
+
+    def test(self) -> Iterator[TestStep]:
+        overview = self.book.overview()
+        if not overview.active_locations:
+            yield TestStep(
+                name="Default location",
+                ok=False,
+                message="The warehouse has no active location, so no order can be received.",
+                help="Add a location to the warehouse, or switch one on.",
+            )
+            return
+        yield TestStep(
+            name="Default location",
+            ok=True,
+            message=f"Orders that name no location go to {overview.default_location}.",
+        )
+        yield TestStep(
+            name="Stock",
+            ok=True,
+            message=f"{overview.stocked_skus} stock levels are kept."
+            if overview.stocked_skus
+            else "No stock is entered yet: orders are received all the same, but no stock goes to the carts.",
+        )
+        yield TestStep(name="Pick list", ok=True, message=f"{overview.open_orders} orders wait to be shipped.")
