@@ -151,6 +151,14 @@ class SandboxServer:
             return Response.json({"error": "Not Found"}, 404)
         return handler(request)
 
+    def introduction(self) -> list[str]:
+        """What a person needs to know to use it, a line each."""
+        return [f"URL: {self.url}"]
+
+    def happen(self) -> str:
+        """Lets something believable happen, for a demo that lives; says what in one line."""
+        raise NotImplementedError
+
     # Life
 
     @property

@@ -85,6 +85,16 @@ class VendSandbox(SandboxServer):
                     by_family.setdefault(family, []).append(route)
         self._tables = {family: RouteTable(routes) for family, routes in by_family.items()}
 
+    def introduction(self) -> list[str]:
+        outlets = [f"Outlet: {outlet['name']} ({outlet['physical_city']})" for outlet in self.store.outlets]
+        return [*super().introduction(), f"Access token: {self.token}", *outlets]
+
+    def happen(self) -> str:
+        """A new sale, closed and paid, at any of the outlets."""
+        sale = self.store.random_sale()
+        outlet = self.store.find_outlet(sale.outlet_id)
+        return f"Sale {sale.invoice_number} at {outlet['name']}: {sale.total_price_incl:.2f}"
+
     # Life
 
     def start(self) -> Self:

@@ -94,7 +94,6 @@ class WebhookSender:
         body = urlencode(
             {
                 "payload": encode_json(payload).decode(),
-                "type": hook["type"],
                 "domain_prefix": self.domain_prefix,
                 "environment": "prod",
             }

@@ -70,16 +70,12 @@ class Command(BaseCommand):
         return settings
 
     def _introduce(self, sandbox: Any) -> None:
-        self.stdout.write(f"URL: {sandbox.url}")
-        self.stdout.write(f"Access token: {sandbox.token}")
-        for outlet in sandbox.store.outlets:
-            self.stdout.write(f"Outlet: {outlet['name']} ({outlet['physical_city']})")
+        for line in sandbox.introduction():
+            self.stdout.write(line)
         self.stdout.write(f"Let the hub reach it with INTEGRATION_MANAGER_EXTRA_HOSTS={sandbox.host}")
         self.stdout.flush()
 
     def _run(self, sandbox: Any, stop: threading.Event, trickle: float) -> None:
         while not stop.wait(trickle or None):
-            sale = sandbox.store.random_sale()
-            outlet = sandbox.store.find_outlet(sale.outlet_id)
-            self.stdout.write(f"Sale {sale.invoice_number} at {outlet['name']}: {sale.total_price_incl:.2f}")
+            self.stdout.write(sandbox.happen())
             self.stdout.flush()
