@@ -1,0 +1,323 @@
+"""Orders: found, read, changed while unsent, and moved through their life by ``carts.order_flow``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, ClassVar
+
+import django_filters
+from django.db import transaction
+from django.db.models import Prefetch, Q, QuerySet
+from drf_spectacular.utils import extend_schema
+from rest_framework import mixins, serializers, viewsets
+from rest_framework.decorators import action
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from carts import order_flow
+from carts.api.errors import Conflict, ProblemSerializer
+from carts.api.fields import AddressSerializer, HubSerializer
+from carts.api.filters import IdFilter, MomentFilter, StableOrderingFilter
+from carts.api.scoping import MerchantScopedMixin, actor_of
+from carts.api.shipments import NewShipmentSerializer, ShipmentSerializer, book_shipment
+from carts.models import Order, OrderEvent, OrderLine, Shipment, ShipmentLine
+from carts.order_flow import NOT_SENT, TransitionRefused
+from connectors.records import Address
+
+NEEDED = {"street1": "Enter the street.", "city": "Enter the city.", "country": "Enter the country."}
+
+
+class OrderSerializer(HubSerializer):
+    """An order as lists show it. Totals are as the cart sent them."""
+
+    class Meta:
+        model = Order
+        fields = [
+            "id",
+            "cart",
+            "warehouse",
+            "location",
+            "external_id",
+            "number",
+            "reference",
+            "status",
+            "problem",
+            "remote_status",
+            "currency",
+            "subtotal",
+            "discount_total",
+            "shipping_total",
+            "tax_total",
+            "total",
+            "customer",
+            "customer_name",
+            "customer_email",
+            "ship_method",
+            "note",
+            "placed_at",
+            "stored_at",
+            "updated_at",
+            "at_warehouse_at",
+            "shipped_at",
+            "confirmed_at",
+            "cancelled_at",
+            "cancel_requested_at",
+            "cancel_reason",
+        ]
+        read_only_fields = fields
+
+
+class OrderLineSerializer(HubSerializer):
+    class Meta:
+        model = OrderLine
+        fields = [
+            "id",
+            "position",
+            "external_id",
+            "product_id_at_cart",
+            "sku",
+            "name",
+            "quantity",
+            "shipped",
+            "unit_price",
+            "discount",
+            "tax",
+            "total",
+            "note",
+            "ships",
+        ]
+
+
+class OrderEventSerializer(HubSerializer):
+    class Meta:
+        model = OrderEvent
+        fields = ["at", "actor", "kind", "message"]
+
+
+class PaymentSerializer(serializers.Serializer):
+    name = serializers.CharField()
+    amount = serializers.CharField()
+    paid_at = serializers.DateTimeField(allow_null=True)
+    kind = serializers.CharField()
+
+    def to_representation(self, instance: dict[str, Any]) -> dict[str, Any]:
+        return dict(instance)
+
+
+class ChargeSerializer(serializers.Serializer):
+    kind = serializers.CharField()
+    name = serializers.CharField()
+    amount = serializers.CharField()
+    tax = serializers.CharField()
+
+    def to_representation(self, instance: dict[str, Any]) -> dict[str, Any]:
+        return dict(instance)
+
+
+class OrderDetailSerializer(OrderSerializer):
+    """An order with everything that belongs to it."""
+
+    ship_to = AddressSerializer(read_only=True)
+    bill_to = AddressSerializer(read_only=True)
+    payments = PaymentSerializer(many=True, read_only=True)
+    charges = ChargeSerializer(many=True, read_only=True)
+    lines = OrderLineSerializer(many=True, read_only=True)
+    shipments = ShipmentSerializer(many=True, read_only=True)
+    history = OrderEventSerializer(source="events", many=True, read_only=True)
+
+    class Meta(OrderSerializer.Meta):
+        fields = [
+            *OrderSerializer.Meta.fields,
+            "ship_to",
+            "bill_to",
+            "payments",
+            "charges",
+            "lines",
+            "shipments",
+            "history",
+        ]
+        read_only_fields = fields
+
+
+class OrderChangeSerializer(serializers.Serializer):
+    """What may be changed while an order is not sent. Parts of the address that are left out stay as they are."""
+
+    ship_to = AddressSerializer(required=False)
+    note = serializers.CharField(required=False, allow_blank=True, max_length=5000)
+
+
+class ReasonSerializer(serializers.Serializer):
+    reason = serializers.CharField(required=False, allow_blank=True, default="", max_length=300)
+
+
+class OrderFilter(django_filters.FilterSet):
+    cart = IdFilter()
+    warehouse = IdFilter()
+    location = IdFilter()
+    customer = IdFilter()
+    status = django_filters.MultipleChoiceFilter(
+        choices=Order.Status.choices, distinct=False, label="May be given several times."
+    )
+    number = django_filters.CharFilter()
+    external_id = django_filters.CharFilter()
+    reference = django_filters.CharFilter()
+    updated_since = MomentFilter(field_name="updated_at", lookup_expr="gte")
+    placed_after = MomentFilter(field_name="placed_at", lookup_expr="gte")
+    placed_before = MomentFilter(field_name="placed_at", lookup_expr="lt")
+    search = django_filters.CharFilter(
+        method="find", label="A part of the number, reference, external id, customer's name or e-mail."
+    )
+    ordering = StableOrderingFilter(fields=["placed_at", "stored_at", "updated_at", "number", "total", "status"])
+
+    def find(self, rows: QuerySet[Order], name: str, text: str) -> QuerySet[Order]:
+        columns = ("number", "reference", "external_id", "customer_name", "customer_email")
+        anywhere = Q()
+        for column in columns:
+            anywhere |= Q(**{f"{column}__icontains": text.strip()})
+        return rows.filter(anywhere)
+
+
+SHIPMENTS = Shipment.objects.prefetch_related(
+    Prefetch("lines", ShipmentLine.objects.select_related("order_line").order_by("pk"))
+)
+
+
+class OrderViewSet(
+    MerchantScopedMixin,
+    mixins.ListModelMixin,
+    mixins.RetrieveModelMixin,
+    mixins.UpdateModelMixin,
+    viewsets.GenericViewSet,
+):
+    """Orders of all carts."""
+
+    queryset = Order.objects.order_by("-placed_at", "-pk")
+    filterset_class = OrderFilter
+    http_method_names = ["get", "post", "patch", "head", "options"]
+    detail_serializer: ClassVar[type[serializers.BaseSerializer[Any]]] = OrderDetailSerializer
+    # What the detail shows beside the order itself; a constant number of queries.
+    parts: ClassVar[tuple[str | Prefetch, ...]] = ("lines", "events", Prefetch("shipments", SHIPMENTS))
+
+    def get_queryset(self) -> QuerySet[Order]:
+        rows = super().get_queryset()
+        # Lists leave out the wide columns.
+        return rows.defer("ship_to", "bill_to", "payments", "charges") if self.action == "list" else rows
+
+    def get_serializer_class(self) -> type[serializers.BaseSerializer[Any]]:
+        return OrderSerializer if self.action == "list" else self.detail_serializer
+
+    def show(self, order: Order) -> Response:
+        """The order with all its parts, as the database has it now."""
+        fresh = self.get_queryset().prefetch_related(*self.parts).get(pk=order.pk)
+        return Response(self.detail_serializer(fresh, context=self.get_serializer_context()).data)
+
+    def retrieve(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        return self.show(self.get_object())
+
+    @extend_schema(request=OrderChangeSerializer)
+    def partial_update(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        """Changes the address or the note of an order that was not sent yet."""
+        order = self.get_object()
+        wanted = OrderChangeSerializer(data=request.data)
+        wanted.is_valid(raise_exception=True)
+        told(lambda: change_unsent(order.pk, actor_of(request), **wanted.validated_data))
+        return self.show(order)
+
+    @extend_schema(request=ReasonSerializer)
+    @action(detail=True, methods=["post"])
+    def hold(self, request: Request, pk: str) -> Response:
+        """Keeps an unsent order here until it is released."""
+        order, reason = self.get_object(), self.reason(request)
+        told(lambda: order_flow.hold(order.pk, reason, actor_of(request)))
+        return self.show(order)
+
+    @extend_schema(request=None)
+    @action(detail=True, methods=["post"])
+    def release(self, request: Request, pk: str) -> Response:
+        """Lets a held or failed order go to the warehouse."""
+        order = self.get_object()
+        told(lambda: order_flow.release(order.pk, actor_of(request)))
+        return self.show(order)
+
+    @extend_schema(request=None)
+    @action(detail=True, methods=["post"])
+    def resend(self, request: Request, pk: str) -> Response:
+        """Sends the order (again), unless the warehouse has it already."""
+        order = self.get_object()
+        told(lambda: order_flow.resend(order.pk, actor_of(request)))
+        return self.show(order)
+
+    @extend_schema(request=ReasonSerializer)
+    @action(detail=True, methods=["post"])
+    def cancel(self, request: Request, pk: str) -> Response:
+        """Cancels the order. One that was not sent never goes out; else the warehouse is asked to cancel it."""
+        order, reason = self.get_object(), self.reason(request)
+        told(lambda: order_flow.cancel(order.pk, reason, actor_of(request)))
+        return self.show(order)
+
+    @extend_schema(responses=ShipmentSerializer(many=True), filters=False)
+    @action(detail=True, methods=["get"], filter_backends=())
+    def shipments(self, request: Request, pk: str) -> Response:
+        """What was shipped of this order."""
+        page = self.paginate_queryset(SHIPMENTS.filter(order=self.get_object()).order_by("shipped_at", "pk"))
+        return self.get_paginated_response(ShipmentSerializer(page, many=True).data)
+
+    @extend_schema(
+        request=NewShipmentSerializer,
+        responses={200: ShipmentSerializer, 201: ShipmentSerializer, 409: ProblemSerializer},
+    )
+    @shipments.mapping.post
+    def add_shipment(self, request: Request, pk: str) -> Response:
+        """Books a shipment: everything that is open, or the given lines. The same `idempotency_key` books only once and
+        is answered with the shipment of then (200)."""
+        order = self.get_object()
+        wanted = NewShipmentSerializer(data=request.data)
+        wanted.is_valid(raise_exception=True)
+        shipment, is_new = book_shipment(order.pk, wanted.validated_data, actor_of(request))
+        shown = ShipmentSerializer(SHIPMENTS.get(pk=shipment.pk))
+        return Response(shown.data, status=201 if is_new else 200)
+
+    @staticmethod
+    def reason(request: Request) -> str:
+        given = ReasonSerializer(data=request.data)
+        given.is_valid(raise_exception=True)
+        return str(given.validated_data["reason"])
+
+
+def told(change: Callable[[], object]) -> None:
+    """A change that the order's state does not allow is answered with 409 and the reason."""
+    try:
+        change()
+    except TransitionRefused as refusal:
+        raise Conflict(str(refusal)) from refusal
+
+
+def change_unsent(order_id: int, actor: str, ship_to: dict[str, str] | None = None, note: str | None = None) -> None:
+    """Changes an order that the warehouse does not have. One that waits to be sent is taken out of the queue first, so
+    that it cannot leave with half of the change. Raises ``TransitionRefused``."""
+    with transaction.atomic():
+        order = order_flow.locked(order_id)
+        if order.status not in NOT_SENT:
+            raise TransitionRefused(
+                f"Order {order} is {order.get_status_display().lower()}; only an unsent order can be changed."
+            )
+        changed = [name for name, value in (("ship_to", ship_to), ("note", note)) if value is not None]
+        if not changed:
+            return
+        waits = order.status == Order.Status.NEW
+        if waits:
+            order_flow.withdraw(order)
+        if ship_to is not None:
+            address = {**order.ship_to, **ship_to}
+            missing = {name: [text] for name, text in NEEDED.items() if not str(address.get(name) or "").strip()}
+            if missing:
+                raise serializers.ValidationError({"ship_to": missing})
+            order.ship_to = Address.from_dict(address).as_dict()
+        if note is not None:
+            order.note = note
+        order.save(update_fields=[*changed, "updated_at"])
+        for what, name in (("Ship-to address", "ship_to"), ("Note", "note")):
+            if name in changed:
+                order_flow.note(order, "changed", f"{what} changed.", actor)
+        if waits:
+            order_flow.order_ready.send(Order, order=order)

@@ -1,0 +1,108 @@
+"""Failed records: read, reprocessed, ignored."""
+
+from __future__ import annotations
+
+import django_filters
+from django.db.models import QuerySet
+from drf_spectacular.utils import extend_schema
+from rest_framework import serializers, viewsets
+from rest_framework.decorators import action
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from carts.api.errors import Conflict, ProblemSerializer
+from carts.api.fields import HubSerializer
+from carts.api.filters import IdFilter, MomentFilter
+from carts.api.scoping import MerchantScopedMixin, actor_of
+from syncjobs.api.runs import FUNCTION_CHOICES
+from syncjobs.failures import NotReprocessed, ignore, reprocess
+from syncjobs.models import FailedRecord
+
+
+class FailedRecordSerializer(HubSerializer):
+    """What could not be taken in or sent, with the reason and what to do."""
+
+    class Meta:
+        model = FailedRecord
+        fields = [
+            "id",
+            "connection",
+            "function",
+            "external_id",
+            "cause",
+            "reason",
+            "fix",
+            "order",
+            "delivery",
+            "status",
+            "count",
+            "first_seen_at",
+            "last_seen_at",
+            "settled_at",
+            "settled_by",
+            "note",
+        ]
+        read_only_fields = fields
+
+
+class FailedRecordDetailSerializer(FailedRecordSerializer):
+    """With the record as it came."""
+
+    class Meta(FailedRecordSerializer.Meta):
+        fields = [*FailedRecordSerializer.Meta.fields, "payload"]
+        read_only_fields = fields
+
+
+class IgnoreSerializer(serializers.Serializer[None]):
+    reason = serializers.CharField(max_length=300, help_text="Why it can be left alone.")
+
+
+class FailedRecordFilter(django_filters.FilterSet):
+    connection = IdFilter()
+    order = IdFilter()
+    function = django_filters.ChoiceFilter(choices=FUNCTION_CHOICES)
+    status = django_filters.ChoiceFilter(choices=FailedRecord.Status.choices)
+    cause = django_filters.CharFilter()
+    external_id = django_filters.CharFilter()
+    seen_since = MomentFilter(field_name="last_seen_at", lookup_expr="gte")
+
+
+class FailedRecordViewSet(MerchantScopedMixin, viewsets.ReadOnlyModelViewSet[FailedRecord]):
+    """Kept until they are reprocessed or ignored."""
+
+    queryset = FailedRecord.objects.order_by("-last_seen_at", "-pk")
+    merchant_path = "connection__merchant"
+    filterset_class = FailedRecordFilter
+
+    def get_queryset(self) -> QuerySet[FailedRecord]:
+        rows = super().get_queryset()
+        return rows.defer("payload") if self.action == "list" else rows.select_related("connection")
+
+    def get_serializer_class(self) -> type[FailedRecordSerializer]:
+        return FailedRecordSerializer if self.action == "list" else FailedRecordDetailSerializer
+
+    @extend_schema(request=None, responses={200: FailedRecordDetailSerializer, 409: ProblemSerializer})
+    @action(detail=True, methods=["post"])
+    def reprocess(self, request: Request, pk: str) -> Response:
+        """Tries the record again, now. 409 with the reason when it still fails."""
+        record = self.get_object()
+        try:
+            reprocess(record, actor_of(request))
+        except NotReprocessed as error:
+            raise Conflict(str(error)) from error
+        return self.show(record)
+
+    @extend_schema(request=IgnoreSerializer, responses={200: FailedRecordDetailSerializer, 409: ProblemSerializer})
+    @action(detail=True, methods=["post"])
+    def ignore(self, request: Request, pk: str) -> Response:
+        """Leaves the record alone for good."""
+        record = self.get_object()
+        given = IgnoreSerializer(data=request.data)
+        given.is_valid(raise_exception=True)
+        if record.status != FailedRecord.Status.OPEN:
+            raise Conflict("This record was settled before.")
+        ignore(record, given.validated_data["reason"], actor_of(request))
+        return self.show(record)
+
+    def show(self, record: FailedRecord) -> Response:
+        return Response(self.get_serializer(self.get_queryset().get(pk=record.pk)).data)
