@@ -7,12 +7,12 @@ from decimal import Decimal
 
 from connectors.errors import ConnectorError, OutcomeUnknown, RateLimited, RecordRefused, RemoteUnavailable
 from connectors.records import LevelChange, WriteResult
-from connectors.vend.client import VendClient
+from connectors.vend.client import VendClient, is_dead_path
 from connectors.vend.shapes import text
 
 LARGEST_BATCH = 1000
 SINGLE_BATCH = 100
-# A batch that Vend refuses is halved until the bad rows stand alone. About ten calls find one bad row among 1,000.
+# A batch that Vend refuses is divided until the bad rows stand alone: about twenty calls for one bad row among 1,000.
 MOST_CALLS_PER_WRITE = 100
 
 REASON_MORE = "STOCK_FOUND"
@@ -24,9 +24,9 @@ FIX_REFUSED = "Open the product in Vend: it must exist and have inventory tracki
 def adjust_levels(client: VendClient, outlet_id: str, changes: Sequence[LevelChange]) -> list[WriteResult]:
     """Books every difference with ``POST stock_adjustments``, up to 1,000 rows per call.
 
-    A batch that is refused (Vend books all rows or none) is halved, so that the good rows still go and the bad ones come
-    back rejected with Vend's reason. Stops early when Vend takes no more calls: what was done is returned, and raises only if
-    nothing was. ``OutcomeUnknown`` is always raised.
+    A batch that is refused (Vend is taken to book all rows or none) is divided, so that the good rows still go and the
+    bad ones come back rejected with Vend's reason. When Vend takes no more calls, what was done by then is returned; the
+    trouble is raised only if nothing was. ``OutcomeUnknown`` is always raised.
     """
     results: list[WriteResult] = []
     settled = [WriteResult.done(change.product_id) for change in changes if not change.difference]
@@ -39,17 +39,27 @@ def adjust_levels(client: VendClient, outlet_id: str, changes: Sequence[LevelCha
         try:
             answered = client.adjust_stock([adjustment_row(change, outlet_id) for change in batch])
         except RecordRefused as error:
-            if len(batch) == 1 or calls + len(waiting) >= MOST_CALLS_PER_WRITE:
-                results += [refused(change, error) for change in batch]
+            if is_dead_path(error):
+                raise
+            if len(batch) == 1 or calls + len(waiting) + 2 > MOST_CALLS_PER_WRITE:
+                results += [refused(change, error, len(batch)) for change in batch]
             else:
-                middle = len(batch) // 2
-                waiting += [batch[middle:], batch[:middle]]
+                waiting += parts_of(batch, error)
         except ConnectorError as error:
             return results_so_far(results, error)
         else:
             ids = {text(row.product_id): text(row.id) for row in answered}
             results += [WriteResult.done(change.product_id, ids.get(change.product_id, "")) for change in batch]
     return [*settled, *results]
+
+
+def parts_of(batch: list[LevelChange], error: RecordRefused) -> list[list[LevelChange]]:
+    """A refused batch in two: the rows that Vend's answer names and the others; if it names none, its halves."""
+    named = [change for change in batch if change.product_id in error.body]
+    if named and len(named) < len(batch):
+        return [named, [change for change in batch if change not in named]]
+    middle = len(batch) // 2
+    return [batch[middle:], batch[:middle]]
 
 
 def adjustment_row(change: LevelChange, outlet_id: str) -> dict[str, str]:
@@ -83,10 +93,10 @@ def results_so_far(results: list[WriteResult], error: ConnectorError) -> list[Wr
     raise error
 
 
-def refused(change: LevelChange, error: RecordRefused) -> WriteResult:
-    return WriteResult.rejected(
-        change.product_id, f"Vend refuses the stock of {change.sku}: {error.message}", FIX_REFUSED
-    )
+def refused(change: LevelChange, error: RecordRefused, group: int = 1) -> WriteResult:
+    """``group``: how many rows were refused together, so that any of them may be the reason."""
+    what = f"the stock of {change.sku}" if group == 1 else f"a group of {group} products, {change.sku} among them"
+    return WriteResult.rejected(change.product_id, f"Vend refuses {what}: {error.message}", FIX_REFUSED)
 
 
 def plain_number(value: Decimal) -> str:

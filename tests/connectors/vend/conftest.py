@@ -1,0 +1,48 @@
+"""A fake Vend store over real HTTP, and connectors that talk to it."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from connectors.base import Environment
+from connectors.budget import BudgetBook
+from connectors.http import CallRecord
+from connectors.vend.connector import VendConnector
+from connectors.vend.options import VendCredentials, VendOptions
+from connectors.vend.sandbox import VendSandbox
+
+Connect = Callable[..., VendConnector]
+
+
+@pytest.fixture
+def sandbox() -> Iterator[VendSandbox]:
+    with VendSandbox(outlets=2, sales=0, products=20, customers=10, seed=1) as sandbox:
+        yield sandbox
+
+
+@pytest.fixture
+def calls() -> list[CallRecord]:
+    """The HTTP calls of the connectors made by ``connect``, as their call log was told."""
+    return []
+
+
+@pytest.fixture
+def connect(sandbox: VendSandbox, calls: list[CallRecord]) -> Iterator[Connect]:
+    """Makes a connector for the sandbox's first outlet; arguments are options, and ``token``."""
+    made = []
+
+    def connect(token: str = sandbox.token, **options: Any) -> VendConnector:
+        environment = Environment(
+            budgets=BudgetBook(), extra_hosts=frozenset({sandbox.host}), call_log=calls.append, connection_id="cart-1"
+        )
+        values = {"vend_url": sandbox.url, "outlet_name": sandbox.store.outlets[0]["name"], **options}
+        connector = VendConnector(
+            VendOptions.parse(values), VendCredentials.parse({"access_token": token}), environment
+        )
+        made.append(connector)
+        return connector
+
+    yield connect
+    for connector in made:
+        connector.close()
