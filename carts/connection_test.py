@@ -11,6 +11,7 @@ from carts.alerting import clear_connection_alerts
 from carts.encryption import CredentialsUnreadable
 from carts.models import Cart, Connection, Location, Outlet, Warehouse
 from carts.remote import open_connector, webhook_url
+from carts.signals import connection_tested
 from connectors.base import Connector
 from connectors.errors import ConnectorError
 from connectors.ports import LocationReader, OutletReader, WebhookSource
@@ -121,3 +122,4 @@ def keep(connection: Connection, report: TestReport) -> None:
     Connection.objects.filter(pk=connection.pk).update(**values)
     for name, value in values.items():
         setattr(connection, name, value)
+    connection_tested.send(Connection, connection=connection, ok=report.ok)

@@ -11,3 +11,5 @@ order_withdrawn = Signal()
 cancellation_wanted = Signal()
 # Something changed in the built-in warehouse's book. Arguments: warehouse, what ("shipments" or "stock").
 book_changed = Signal()
+# Someone clicked Test. Arguments: connection, ok.
+connection_tested = Signal()

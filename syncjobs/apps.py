@@ -7,6 +7,6 @@ class SyncjobsConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        from syncjobs import wiring
+        from syncjobs import checks, wiring  # noqa: F401
 
         wiring.connect()

@@ -1,3 +1,9 @@
 """Addresses that remote systems call."""
 
-urlpatterns: list[object] = []
+from django.urls import path
+
+from syncjobs.views import receive_webhook
+
+urlpatterns = [
+    path("webhooks/<uuid:uuid>/<str:secret>/", receive_webhook, name="webhook"),
+]

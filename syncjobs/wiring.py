@@ -1,5 +1,39 @@
 """Connects what happens in ``carts`` with the movement here. Called once, when Django is ready."""
 
+from __future__ import annotations
+
+from django.db.models.signals import post_save
+
+from carts import remote, signals
+from carts.models import Connection, FunctionSetting, Warehouse
+from connectors.functions import Function
+from syncjobs import outbox
+from syncjobs.call_log import log_for
+from syncjobs.models import Run, Schedule
+from syncjobs.schedule import hurry, request_run, setting_saved
+
+FUNCTION_OF_BOOK_CHANGE = {"shipments": Function.SHIPMENT_PICKUP, "stock": Function.INVENTORY_PICKUP}
+
 
 def connect() -> None:
-    pass
+    remote.default_call_log = log_for
+    signals.order_ready.connect(outbox.order_is_ready, dispatch_uid="outbox")
+    signals.order_withdrawn.connect(outbox.order_is_withdrawn, dispatch_uid="outbox")
+    signals.cancellation_wanted.connect(outbox.cancellation_is_wanted, dispatch_uid="outbox")
+    signals.book_changed.connect(book_changed, dispatch_uid="schedule")
+    signals.connection_tested.connect(connection_tested, dispatch_uid="schedule")
+    post_save.connect(setting_saved, sender=FunctionSetting, dispatch_uid="schedule")
+
+
+def book_changed(sender: type, warehouse: Warehouse, what: str, **kwargs: object) -> None:
+    """The built-in warehouse's book changed: what it concerns runs at once, not at the next interval."""
+    function = FUNCTION_OF_BOOK_CHANGE[what]
+    if warehouse.is_active and warehouse.function_is_on(function):
+        request_run(warehouse, function, Run.Trigger.HUB)
+
+
+def connection_tested(sender: type, connection: Connection, ok: bool, **kwargs: object) -> None:
+    """After a good Test nothing waits for its back-off any more."""
+    if ok:
+        hurry(connection)
+        Schedule.objects.filter(connection_id=connection.pk).update(failures=0)

@@ -52,7 +52,7 @@ class ApiCallBody(models.Model):
         return zlib.compress(text.encode(), 1) if text else b""
 
     @staticmethod
-    def unpack(body: bytes) -> str:
+    def unpack(body: bytes | memoryview) -> str:
         return zlib.decompress(body).decode() if body else ""
 
     @property

@@ -1,0 +1,152 @@
+"""What a flow has in its hands while it runs: connection, connector, cursor, page transactions, time slice."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from functools import cached_property
+
+from django.db import transaction
+from django.utils import timezone
+
+from carts.models import Cart, Connection, Warehouse
+from carts.remote import open_connector
+from connectors.base import Connector
+from connectors.functions import Function, Role
+from syncjobs.budgets import save_budgets
+from syncjobs.call_log import CallBuffer
+from syncjobs.models import Run, Schedule
+from syncjobs.schedule import schedule_of
+
+LEASE = timedelta(seconds=60)
+PREVIEW_ROWS = 100
+PREVIEW_PAGES = 5
+
+
+class LeaseLost(Exception):
+    """Another worker took the run over: this one must not write any more."""
+
+
+class SliceOver(Exception):
+    """The run used up its time slice; it goes on later from its cursor."""
+
+
+class RunContext:
+    """One execution of a run by one worker. ``owner`` is the worker's name in the lease."""
+
+    def __init__(
+        self,
+        run: Run,
+        owner: str,
+        *,
+        seconds: float | None = None,
+        progress: Callable[[Run], None] | None = None,
+        stopping: Callable[[], bool] = lambda: False,
+    ) -> None:
+        self.run = run
+        self.owner = owner
+        self.deadline = time.monotonic() + seconds if seconds else None
+        self.progress = progress
+        self.stopping = stopping
+        self.calls = CallBuffer(run.connection_id, run_id=run.pk)
+        self.started_at = timezone.now()
+
+    @cached_property
+    def connection(self) -> Connection:
+        """The cart or warehouse, with all its columns."""
+        model = Cart if self.run.connection.role == Role.CART else Warehouse
+        related = ["merchant", "warehouse", "location"] if model is Cart else ["merchant"]
+        return model.objects.select_related(*related).get(pk=self.run.connection_id)
+
+    @property
+    def cart(self) -> Cart:
+        assert isinstance(self.connection, Cart)
+        return self.connection
+
+    @property
+    def warehouse(self) -> Warehouse:
+        assert isinstance(self.connection, Warehouse)
+        return self.connection
+
+    @cached_property
+    def connector(self) -> Connector:
+        return open_connector(self.connection, self.calls)
+
+    @cached_property
+    def second_connector(self) -> Connector:
+        """Another session to the same remote, for reading while ``connector`` fetches the next page."""
+        return open_connector(self.connection, self.calls)
+
+    def close(self) -> None:
+        for name in ("connector", "second_connector"):
+            if name in self.__dict__:
+                self.__dict__[name].close()
+
+    @cached_property
+    def schedule(self) -> Schedule:
+        return schedule_of(self.connection, Function(self.run.feed))
+
+    def start_cursor(self) -> str:
+        """Where to go on: the schedule's cursor, or the run's own position in a full pass."""
+        cursor = self.run.position if self.run.full or self.run.dry_run else self.schedule.cursor
+        if self.run.dry_run and not self.run.full and not cursor:
+            cursor = self.schedule.cursor
+        if not self.run.pages:
+            self.run.cursor_before = cursor
+        return cursor
+
+    @contextmanager
+    def page(self, cursor: str | None) -> Iterator[None]:
+        """One page: what happens inside, the cursor and the run's counts commit together (law 1). Raises ``LeaseLost``
+        when the run is not ours any more; then nothing of the page is kept."""
+        with transaction.atomic():
+            yield
+            self.run.pages += 1
+            self._save_progress(cursor)
+        self.page_stored()
+
+    def page_stored(self) -> None:
+        self.calls.flush()
+        save_budgets()
+        if self.progress:
+            self.progress(self.run)
+
+    def _save_progress(self, cursor: str | None) -> None:
+        values: dict[str, object] = {
+            "pages": self.run.pages,
+            "counts": self.run.counts,
+            "cursor_before": self.run.cursor_before,
+            "lease_until": timezone.now() + LEASE,
+        }
+        if cursor is not None:
+            self.run.cursor_after = cursor
+            values["cursor_after"] = cursor
+            if self.run.full:
+                self.run.position = cursor
+                values["position"] = cursor
+            else:
+                Schedule.objects.filter(pk=self.schedule.pk).update(cursor=cursor)
+                self.schedule.cursor = cursor
+        mine = Run.objects.filter(pk=self.run.pk, state=Run.State.RUNNING, lease_owner=self.owner)
+        if not mine.update(**values):
+            raise LeaseLost(f"{self.run} was taken over.")
+
+    def full_pass_done(self) -> None:
+        """After a full pass the schedule goes on from where the pass ended."""
+        if self.run.full and not self.run.dry_run and self.run.position:
+            Schedule.objects.filter(pk=self.schedule.pk).update(cursor=self.run.position)
+
+    def check_slice(self) -> None:
+        """Between two pages: gives way when the slice is over or the worker stops. Raises ``SliceOver``."""
+        if (self.deadline is not None and time.monotonic() > self.deadline) or self.stopping():
+            raise SliceOver
+
+    def preview(self, **row: object) -> None:
+        """Adds a row to the report of a dry run."""
+        if len(self.run.preview) < PREVIEW_ROWS:
+            self.run.preview.append({name: str(value) for name, value in row.items()})
+
+    def preview_is_long_enough(self) -> bool:
+        return self.run.dry_run and (len(self.run.preview) >= PREVIEW_ROWS or self.run.pages >= PREVIEW_PAGES)

@@ -1,0 +1,384 @@
+"""Sending claimed deliveries: doubts settled first, then one batch, then the outcome of each, all in few statements."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, cast
+
+from django.db import transaction
+from django.utils import timezone
+
+from carts import order_flow
+from carts.alerting import raise_alert
+from carts.encryption import CredentialsUnreadable
+from carts.models import Connection, Order, OrderEvent, OrderLine
+from connectors.base import Connector
+from connectors.errors import (
+    AuthenticationFailed,
+    ConfigurationInvalid,
+    ConnectorError,
+    ContractBroken,
+    OutcomeUnknown,
+    RateLimited,
+    RecordRefused,
+    RemoteUnavailable,
+)
+from connectors.ports import CancellationWriter, OrderWriter
+from connectors.records import Address, OutboundCancellation, OutboundLine, OutboundOrder, WriteResult
+from syncjobs.budgets import load_budgets, save_budgets
+from syncjobs.connector_cache import OpenConnectors
+from syncjobs.failures import Failure, close_alerts_without_failures, record_failures
+from syncjobs.health import note_connection_failure, note_connection_success
+from syncjobs.models import Delivery, DeliveryAttempt, FailedRecord
+from syncjobs.outbox import FUNCTION_OF_KIND, Kind, State, claim_batch, next_due, refuse_cancellation
+from syncjobs.retry import next_try
+
+logger = logging.getLogger(__name__)
+
+FAILURES_BEFORE_ALERT = 3
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What became of one delivery."""
+
+    delivery: Delivery
+    result: WriteResult | None = None
+    error: Exception | None = None
+
+
+def deliver_next(owner: str, connectors: OpenConnectors, *, only: Any = None) -> int:
+    """Claims and sends the next batch. Returns how many deliveries were worked on (0 = nothing is due)."""
+    now = timezone.now()
+    due = next_due(now, only)
+    if due is None:
+        return 0
+    connection_id, kind = due
+    try:
+        connection, connector, calls = connectors.get(connection_id)
+    except (ConnectorError, CredentialsUnreadable) as error:
+        return cannot_open(owner, connection_id, kind, error, only)
+    limit = connector.order_batch_size() if kind == Kind.ORDER and isinstance(connector, OrderWriter) else 1
+    batch = claim_batch(owner, connection_id, kind, limit, only=only, now=now)
+    if not batch:
+        return 0
+    load_budgets()
+    calls.delivery_id = batch[0].pk if len(batch) == 1 else None
+    outcomes = send(connector, kind, batch)
+    try:
+        store_outcomes(connection, kind, outcomes, now)
+    finally:
+        calls.flush()
+        save_budgets()
+    return len(batch)
+
+
+def cannot_open(owner: str, connection_id: int, kind: str, error: Exception, only: Any) -> int:
+    """The warehouse's settings are unusable: its deliveries wait, one alert says why."""
+    from carts.models import Warehouse
+
+    connection = Warehouse.objects.select_related("merchant").get(pk=connection_id)
+    batch = claim_batch(owner, connection_id, kind, 100, only=only)
+    store_outcomes(connection, kind, [Outcome(delivery, error=error) for delivery in batch], timezone.now())
+    return len(batch)
+
+
+def send(connector: Connector, kind: str, batch: Sequence[Delivery]) -> list[Outcome]:
+    """Sends one batch and returns an outcome for every delivery. Never raises."""
+    if kind == Kind.CANCELLATION:
+        return [attempt(delivery, lambda d=delivery: cancel(connector, d)) for delivery in batch]
+    outcomes: list[Outcome] = []
+    fresh: list[Delivery] = []
+    for delivery in batch:
+        if not delivery.in_doubt:
+            fresh.append(delivery)
+            continue
+        settled = attempt(delivery, lambda d=delivery: find(connector, d))
+        if settled.error is None and settled.result is None:
+            fresh.append(delivery)  # it certainly never arrived
+        else:
+            outcomes.append(settled)
+    return outcomes + send_orders(connector, fresh)
+
+
+def attempt(delivery: Delivery, call: Any) -> Outcome:
+    try:
+        return Outcome(delivery, result=call())
+    except ConnectorError as error:
+        return Outcome(delivery, error=error)
+    except Exception as error:
+        logger.exception("delivery %s met a fault of the hub", delivery.pk)
+        return Outcome(delivery, error=error)
+
+
+def find(connector: Connector, delivery: Delivery) -> WriteResult | None:
+    """Settles a doubt: the remote's id when it has the order, None when it certainly has not."""
+    remote_id = cast(OrderWriter, connector).find_sent(delivery.reference)
+    return WriteResult.done(delivery.reference, remote_id) if remote_id else None
+
+
+def cancel(connector: Connector, delivery: Delivery) -> WriteResult:
+    sent = Delivery.objects.filter(connection_id=delivery.connection_id, kind=Kind.ORDER, reference=delivery.reference)
+    remote_id = sent.values_list("remote_id", flat=True).first() or ""
+    cancellation = OutboundCancellation(
+        reference=delivery.reference, remote_id=remote_id, reason=delivery.order.cancel_reason
+    )
+    return cast(CancellationWriter, connector).cancel_order(cancellation)
+
+
+def send_orders(connector: Connector, batch: Sequence[Delivery]) -> list[Outcome]:
+    if not batch:
+        return []
+    try:
+        results = {
+            result.reference: result for result in cast(OrderWriter, connector).send_orders(outbound_orders(batch))
+        }
+    except RecordRefused as error:
+        if len(batch) > 1:
+            # The remote refuses the batch as a whole: one of them is at fault, the others must not suffer.
+            return [outcome for delivery in batch for outcome in send_orders(connector, [delivery])]
+        return [Outcome(batch[0], result=WriteResult.rejected(batch[0].reference, error.message, error.fix))]
+    except ConnectorError as error:
+        return [Outcome(delivery, error=error) for delivery in batch]
+    except Exception as error:
+        logger.exception("sending %d orders met a fault of the hub", len(batch))
+        return [Outcome(delivery, error=error) for delivery in batch]
+    missing = OutcomeUnknown("The remote's answer does not say what became of this order.")
+    return [
+        Outcome(delivery, result=results[delivery.reference])
+        if delivery.reference in results
+        else Outcome(delivery, error=missing)
+        for delivery in batch
+    ]
+
+
+def outbound_orders(batch: Sequence[Delivery]) -> list[OutboundOrder]:
+    """Orders as the warehouse gets them. One query for all lines."""
+    lines: dict[int, list[OrderLine]] = {}
+    for line in OrderLine.objects.filter(order_id__in=[delivery.order_id for delivery in batch], ships=True):
+        lines.setdefault(line.order_id, []).append(line)
+    return [outbound_order(delivery.order, lines.get(delivery.order_id, [])) for delivery in batch]
+
+
+def outbound_order(order: Order, lines: Sequence[OrderLine]) -> OutboundOrder:
+    return OutboundOrder(
+        reference=order.reference,
+        number=order.number,
+        location_id=order.location.external_id if order.location else "",
+        cart_name=order.cart.name,
+        placed_at=order.placed_at,
+        currency=order.currency,
+        total=order.total,
+        tax_total=order.tax_total,
+        shipping_total=order.shipping_total,
+        discount_total=order.discount_total,
+        ship_to=Address.from_dict(order.ship_to),
+        bill_to=Address.from_dict(order.bill_to) if order.bill_to else None,
+        customer_name=order.customer_name,
+        customer_email=order.customer_email,
+        ship_method=order.ship_method,
+        note=order.note,
+        lines=tuple(
+            OutboundLine(
+                reference=line.external_id,
+                sku=line.sku,
+                name=line.name,
+                quantity=line.quantity,
+                unit_price=line.unit_price,
+                discount=line.discount,
+                tax=line.tax,
+                total=line.total,
+                note=line.note,
+            )
+            for line in lines
+        ),
+    )
+
+
+def store_outcomes(connection: Connection, kind: str, outcomes: Sequence[Outcome], started_at: datetime) -> None:
+    """Writes what became of a batch: in one transaction, in few statements when all went well."""
+    now = timezone.now()
+    done = [outcome for outcome in outcomes if outcome.result is not None and outcome.result.ok]
+    rest = [outcome for outcome in outcomes if outcome not in done]
+    with transaction.atomic():
+        if kind == Kind.ORDER:
+            orders_arrived(connection, done, now)
+        else:
+            for outcome in done:
+                order_flow.cancellation_accepted(outcome.delivery.order_id)
+                finish(outcome.delivery, cast(WriteResult, outcome.result).remote_id, now)
+        for outcome in rest:
+            if outcome.result is not None:
+                rejected(connection, outcome.delivery, outcome.result, now)
+            elif outcome.error is not None:
+                postponed(connection, outcome.delivery, outcome.error, now)
+        DeliveryAttempt.objects.bulk_create(attempt_of(outcome, started_at, now) for outcome in outcomes)
+    errors = [outcome.error for outcome in rest if outcome.error is not None]
+    if errors:
+        note_trouble(connection, errors, now)
+    elif outcomes:
+        note_connection_success(connection, now)
+
+
+def orders_arrived(connection: Connection, done: Sequence[Outcome], now: datetime) -> None:
+    """Orders that the warehouse has. The usual case in four statements; an order that changed meanwhile by itself."""
+    if not done:
+        return
+    ids = [outcome.delivery.order_id for outcome in done]
+    plain = list(
+        Order.objects.select_for_update(of=("self",))
+        .filter(pk__in=ids, status=Order.Status.NEW, cancel_requested_at__isnull=True)
+        .order_by("pk")
+        .values_list("pk", flat=True)
+    )
+    Order.objects.filter(pk__in=plain).update(
+        status=Order.Status.AT_WAREHOUSE, problem="", at_warehouse_at=now, updated_at=now
+    )
+    OrderEvent.objects.bulk_create(
+        OrderEvent(order_id=pk, kind="sent", message=f"Arrived at {connection}.") for pk in plain
+    )
+    for order_id in set(ids) - set(plain):
+        order_flow.sent(order_flow.locked(order_id), now)
+    deliveries = [outcome.delivery for outcome in done]
+    by_reference = {outcome.delivery.reference: cast(WriteResult, outcome.result).remote_id for outcome in done}
+    for delivery in deliveries:
+        delivery.state, delivery.done_at, delivery.in_doubt = State.DONE, now, False
+        delivery.remote_id = by_reference[delivery.reference][:200]
+        delivery.error = delivery.error_kind = delivery.fix = delivery.lease_owner = ""
+        delivery.lease_until = None
+    Delivery.objects.bulk_update(
+        deliveries,
+        ["state", "done_at", "in_doubt", "remote_id", "error", "error_kind", "fix", "lease_owner", "lease_until"],
+    )
+    retried = [delivery.pk for delivery in deliveries if delivery.first_failed_at]
+    if retried:
+        close_failures(connection, retried)
+
+
+def finish(delivery: Delivery, remote_id: str, now: datetime) -> None:
+    Delivery.objects.filter(pk=delivery.pk).update(
+        state=State.DONE,
+        done_at=now,
+        in_doubt=False,
+        remote_id=remote_id[:200],
+        error="",
+        error_kind="",
+        fix="",
+        lease_owner="",
+        lease_until=None,
+    )
+
+
+def close_failures(connection: Connection, delivery_ids: Sequence[int]) -> None:
+    """Deliveries that arrived after all close their failed records."""
+    records = FailedRecord.objects.filter(delivery_id__in=delivery_ids, status=FailedRecord.Status.OPEN)
+    functions = list(records.values_list("function", flat=True).distinct())
+    if records.update(status=FailedRecord.Status.REPROCESSED, settled_at=timezone.now(), settled_by="hub"):
+        close_alerts_without_failures((connection.pk, connection.merchant_id, function) for function in functions)
+
+
+def rejected(connection: Connection, delivery: Delivery, result: WriteResult, now: datetime) -> None:
+    """Refused for good: not tried again; a person decides."""
+    give_up(connection, delivery, "refused", result.reason, result.fix or "Correct the order, then resend it.", now)
+
+
+def give_up(connection: Connection, delivery: Delivery, kind: str, reason: str, fix: str, now: datetime) -> None:
+    Delivery.objects.filter(pk=delivery.pk).update(
+        state=State.FAILED,
+        in_doubt=False if kind == "refused" else delivery.in_doubt,
+        error_kind=kind,
+        error=reason,
+        fix=fix,
+        first_failed_at=delivery.first_failed_at or now,
+        lease_owner="",
+        lease_until=None,
+    )
+    if delivery.kind == Kind.CANCELLATION:
+        refuse_cancellation(order_flow.locked(delivery.order_id), reason)
+        return
+    order_flow.failed(order_flow.locked(delivery.order_id), f"{connection} refused the order: {reason}")
+    failure = Failure(delivery.reference, kind, reason, fix, order=delivery.order, delivery=delivery)
+    record_failures(connection, FUNCTION_OF_KIND[Kind(delivery.kind)], [failure])
+
+
+def postponed(connection: Connection, delivery: Delivery, error: Exception, now: datetime) -> None:
+    """Trouble that may pass: try again later, on the ladder; after five days give up."""
+    kind, message, fix = describe(error)
+    values: dict[str, object] = {
+        "error_kind": kind,
+        "error": message,
+        "fix": fix,
+        "lease_owner": "",
+        "lease_until": None,
+    }
+    if isinstance(error, RateLimited):
+        # The remote named the time; this was no attempt.
+        values |= {"state": State.RETRY, "run_at": error.retry_at, "attempts": max(delivery.attempts - 1, 0)}
+        Delivery.objects.filter(pk=delivery.pk).update(**values)
+        return
+    first = delivery.first_failed_at or now
+    run_at = next_try(delivery.attempts, first, now)
+    if run_at is None:
+        give_up(connection, delivery, "given_up", f"{message} Tried for five days.", fix, now)
+        return
+    unclear = isinstance(error, OutcomeUnknown | ContractBroken) or not isinstance(error, ConnectorError)
+    values |= {
+        "state": State.RETRY,
+        "run_at": run_at,
+        "first_failed_at": first,
+        "in_doubt": delivery.in_doubt or unclear,
+    }
+    Delivery.objects.filter(pk=delivery.pk).update(**values)
+
+
+def describe(error: Exception) -> tuple[str, str, str]:
+    if isinstance(error, ConnectorError):
+        return error.kind, error.message, error.fix
+    if isinstance(error, CredentialsUnreadable):
+        return "credentials", str(error), "Ask the operator to look at CREDENTIALS_KEYS."
+    return "fault", f"A fault in the hub itself: {type(error).__name__}.", "Report this with the worker's log."
+
+
+def note_trouble(connection: Connection, errors: Sequence[Exception], now: datetime) -> None:
+    """One note and at most one alert per batch, however many deliveries it held."""
+    error = errors[0]
+    _, message, fix = describe(error)
+    if isinstance(error, RateLimited):
+        Connection.objects.filter(pk=connection.pk).update(resting_until=error.retry_at)
+        return
+    transient = isinstance(error, RemoteUnavailable | OutcomeUnknown | ContractBroken)
+    note_connection_failure(connection, message, now, transient=transient)
+    final = isinstance(error, AuthenticationFailed | ConfigurationInvalid) or not isinstance(error, ConnectorError)
+    if final:
+        # Nobody needs to try again and again with settings that are wrong; the Test button ends the pause.
+        rest = next_try(2, now, now)
+        Connection.objects.filter(pk=connection.pk).update(resting_until=rest)
+    if final or connection.failures_in_a_row >= FAILURES_BEFORE_ALERT:
+        raise_alert(
+            connection.merchant,
+            "unavailable",
+            f"{connection.pk}:deliveries",
+            f"{connection} does not take orders: {message}",
+            fix=fix,
+            link=f"/admin/carts/{connection.role}/{connection.pk}/change/",
+            connection=connection,
+            times=len(errors),
+        )
+
+
+def attempt_of(outcome: Outcome, started_at: datetime, now: datetime) -> DeliveryAttempt:
+    if outcome.result is not None:
+        name, message = ("done", "") if outcome.result.ok else ("refused", outcome.result.reason)
+    else:
+        name, message, _ = describe(cast(Exception, outcome.error))
+    return DeliveryAttempt(
+        delivery=outcome.delivery,
+        number=outcome.delivery.attempts,
+        started_at=started_at,
+        ended_at=now,
+        outcome=name[:40],
+        message=message,
+    )

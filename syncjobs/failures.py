@@ -1,0 +1,135 @@
+"""Failed records: kept whole, with reason and fix, until reprocessed or ignored. They never stop a page or a queue."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from django.db import transaction
+from django.db.models import F
+from django.utils import timezone
+
+from carts.alerting import clear_alert, raise_alert
+from carts.models import Connection, Order
+from connectors.functions import Function
+from connectors.records import Reject
+from connectors.redaction import mask_text
+from syncjobs.models import Delivery, FailedRecord
+
+LONGEST_PAYLOAD = 1_000_000
+
+
+@dataclass(frozen=True)
+class Failure:
+    external_id: str
+    cause: str
+    reason: str
+    fix: str = ""
+    payload: str = ""
+    order: Order | None = None
+    delivery: Delivery | None = None
+
+
+class NotReprocessed(Exception):
+    """The record still fails; the text says why."""
+
+
+def record_failures(connection: Connection, function: Function, failures: Iterable[Failure]) -> int:
+    """Files each failure once: a record that fails again is counted, not doubled."""
+    now = timezone.now()
+    number = 0
+    for failure in failures:
+        number += 1
+        facts = {
+            "cause": failure.cause,
+            "reason": failure.reason,
+            "fix": failure.fix,
+            "payload": mask_text(failure.payload[:LONGEST_PAYLOAD]),
+            "last_seen_at": now,
+        }
+        known = FailedRecord.objects.filter(
+            connection=connection,
+            function=function,
+            external_id=failure.external_id[:200],
+            status=FailedRecord.Status.OPEN,
+        )
+        if known.update(count=F("count") + 1, **facts):
+            continue
+        FailedRecord.objects.create(
+            connection=connection,
+            function=function,
+            external_id=failure.external_id[:200],
+            order=failure.order,
+            delivery=failure.delivery,
+            **facts,
+        )
+    if number:
+        raise_alert(
+            connection.merchant,
+            "failed_records",
+            f"{connection.pk}:{function}",
+            f"{connection}: records of {function.label} could not be processed.",
+            fix="Open the failed records, read the reasons, mend the cause and reprocess them.",
+            link=f"/admin/syncjobs/failedrecord/?connection={connection.pk}&status__exact=open",
+            connection=connection,
+            times=number,
+        )
+    return number
+
+
+def failures_of_rejects(rejects: Iterable[Reject]) -> list[Failure]:
+    return [
+        Failure(
+            external_id=reject.external_id,
+            cause="unreadable",
+            reason=reject.reason,
+            fix="Correct the record in the remote system, then reprocess it.",
+            payload=reject.payload.decode("utf-8", "replace"),
+        )
+        for reject in rejects
+    ]
+
+
+def settle(record_ids: Iterable[int], status: str, actor: str, note: str = "") -> int:
+    settled = FailedRecord.objects.filter(pk__in=list(record_ids), status=FailedRecord.Status.OPEN)
+    touched = list(settled.values_list("connection_id", "connection__merchant_id", "function").distinct())
+    count = settled.update(status=status, settled_at=timezone.now(), settled_by=actor, note=note[:300])
+    close_alerts_without_failures(touched)
+    return count
+
+
+def settle_external(connection: Connection, function: Function, external_ids: Iterable[str]) -> int:
+    """Records that went through after all close their failures by themselves."""
+    still_open = FailedRecord.objects.filter(
+        connection=connection, function=function, external_id__in=list(external_ids), status=FailedRecord.Status.OPEN
+    )
+    ids = list(still_open.values_list("pk", flat=True))
+    return settle(ids, FailedRecord.Status.REPROCESSED, "hub") if ids else 0
+
+
+def close_alerts_without_failures(touched: Iterable[tuple[int, int, str]]) -> None:
+    for connection_id, merchant_id, function in touched:
+        still_open = FailedRecord.objects.filter(
+            connection_id=connection_id, function=function, status=FailedRecord.Status.OPEN
+        ).exists()
+        if not still_open:
+            clear_alert(merchant_id, "failed_records", f"{connection_id}:{function}")
+
+
+def ignore(record: FailedRecord, reason: str, actor: str) -> None:
+    """Leaves a record alone for good, with a reason."""
+    settle([record.pk], FailedRecord.Status.IGNORED, actor, reason)
+
+
+def reprocess(record: FailedRecord, actor: str) -> None:
+    """Tries a failed record again, now. Raises ``NotReprocessed`` when it still fails."""
+    if record.status != FailedRecord.Status.OPEN:
+        raise NotReprocessed("This record was settled before.")
+    from syncjobs.reprocessing import REPROCESS
+
+    handler = REPROCESS.get(Function(record.function))
+    if handler is None:
+        raise NotReprocessed("Records of this function are taken in again by its next run.")
+    handler(record, actor)
+    with transaction.atomic():
+        settle([record.pk], FailedRecord.Status.REPROCESSED, actor)

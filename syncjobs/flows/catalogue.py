@@ -1,0 +1,197 @@
+"""Product Pickup and Customer Sync: a remote's catalogue and customers, kept in step by their change feeds."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import cast
+
+from django.utils import timezone
+
+from carts.models import Connection, Customer, Product
+from carts.models.catalogue import sku_key
+from carts.models.fields import plain_decimal
+from connectors.functions import Function
+from connectors.ports import CustomerReader, ProductReader
+from connectors.records import CustomerRecord, Page, ProductRecord
+from syncjobs.context import RunContext
+from syncjobs.failures import failures_of_rejects, record_failures
+from syncjobs.models import Schedule
+from syncjobs.prefetch import fetched_ahead
+from syncjobs.schedule import schedule_of
+
+PRODUCT_COLUMNS = [
+    "version",
+    "sku",
+    "sku_key",
+    "name",
+    "handle",
+    "family_id",
+    "barcode",
+    "description",
+    "brand",
+    "product_type",
+    "supplier",
+    "supplier_code",
+    "tags",
+    "attributes",
+    "prices",
+    "currency",
+    "kind",
+    "is_active",
+    "is_stock_tracked",
+    "deleted",
+    "updated_at",
+]
+CUSTOMER_COLUMNS = [
+    "version",
+    "code",
+    "first_name",
+    "last_name",
+    "company",
+    "email",
+    "phone",
+    "ship_to",
+    "bill_to",
+    "is_walk_in",
+    "deleted",
+    "updated_at",
+]
+
+
+def pull_products(context: RunContext) -> None:
+    reader = cast(ProductReader, context.connector)
+    for page in fetched_ahead(reader.read_products(context.start_cursor())):
+        if context.run.dry_run:
+            preview_products(context, page)
+            if context.preview_is_long_enough():
+                return
+            continue
+        with context.page(page.cursor):
+            if not context.connector.stores_in_hub:
+                store_products(context.connection, page.records)
+            rejected = record_failures(context.connection, Function.PRODUCT_PICKUP, failures_of_rejects(page.rejects))
+            context.run.count(products=len(page.records), rejected=rejected)
+        context.check_slice()
+
+
+def pull_customers(context: RunContext) -> None:
+    reader = cast(CustomerReader, context.connector)
+    for page in fetched_ahead(reader.read_customers(context.start_cursor())):
+        if context.run.dry_run:
+            context.run.count(customers=len(page.records))
+            context.run.pages += 1
+            if context.preview_is_long_enough():
+                return
+            continue
+        with context.page(page.cursor):
+            store_customers(context.connection, page.records)
+            rejected = record_failures(context.connection, Function.CUSTOMER_SYNC, failures_of_rejects(page.rejects))
+            context.run.count(customers=len(page.records), rejected=rejected)
+        context.check_slice()
+
+
+def preview_products(context: RunContext, page: Page[ProductRecord]) -> None:
+    context.run.pages += 1
+    context.run.count(products=len(page.records), rejected=len(page.rejects))
+    for record in page.records:
+        context.preview(sku=record.sku, name=record.name, what="delete" if record.deleted else "take in")
+
+
+def store_products(connection: Connection, records: Sequence[ProductRecord]) -> None:
+    """One statement for a page, whatever of it is new."""
+    newest = {record.external_id: record for record in sorted(records, key=lambda record: record.version)}
+    Product.objects.bulk_create(
+        [product_of(connection, record) for record in newest.values()],
+        update_conflicts=True,
+        unique_fields=["connection", "external_id"],
+        update_fields=PRODUCT_COLUMNS,
+    )
+
+
+def product_of(connection: Connection, record: ProductRecord) -> Product:
+    return Product(
+        connection_id=connection.pk,
+        external_id=record.external_id,
+        version=record.version,
+        sku=record.sku[:200],
+        sku_key=sku_key(record.sku)[:200],
+        name=record.name[:500],
+        handle=record.handle[:300],
+        family_id=record.family_id,
+        barcode=record.barcode[:80],
+        description=record.description,
+        brand=record.brand[:200],
+        product_type=record.product_type[:200],
+        supplier=record.supplier[:200],
+        supplier_code=record.supplier_code[:200],
+        tags=list(record.tags),
+        attributes=dict(record.attributes),
+        prices={name: plain_decimal(price, 2) for name, price in record.prices.items()},
+        currency=record.currency,
+        kind=record.kind,
+        is_active=record.is_active,
+        is_stock_tracked=record.is_stock_tracked,
+        deleted=record.deleted,
+        updated_at=timezone.now(),
+    )
+
+
+def store_customers(connection: Connection, records: Sequence[CustomerRecord]) -> None:
+    newest = {record.external_id: record for record in sorted(records, key=lambda record: record.version)}
+    Customer.objects.bulk_create(
+        [customer_of(connection, record) for record in newest.values()],
+        update_conflicts=True,
+        unique_fields=["connection", "external_id"],
+        update_fields=CUSTOMER_COLUMNS,
+    )
+
+
+def customer_of(connection: Connection, record: CustomerRecord) -> Customer:
+    return Customer(
+        connection_id=connection.pk,
+        external_id=record.external_id,
+        version=record.version,
+        code=record.code[:120],
+        first_name=record.first_name[:200],
+        last_name=record.last_name[:200],
+        company=record.company[:200],
+        email=record.email[:254],
+        phone=record.phone[:60],
+        ship_to=record.ship_to.as_dict() if record.ship_to else {},
+        bill_to=record.bill_to.as_dict() if record.bill_to else {},
+        is_walk_in=record.is_walk_in,
+        deleted=record.deleted,
+        updated_at=timezone.now(),
+    )
+
+
+def refresh_products(context: RunContext) -> None:
+    """Reads the product feed on from its cursor, in the middle of another flow. Runs on its own session."""
+    reader = context.second_connector
+    if not isinstance(reader, ProductReader):
+        return
+    schedule = schedule_of(context.connection, Function.PRODUCT_PICKUP)
+    for page in reader.read_products(schedule.cursor):
+        with context.page(None):
+            store_products(context.connection, page.records)
+            record_failures(context.connection, Function.PRODUCT_PICKUP, failures_of_rejects(page.rejects))
+            keep_cursor(schedule, page.cursor)
+
+
+def refresh_customers(context: RunContext) -> None:
+    reader = context.second_connector
+    if not isinstance(reader, CustomerReader):
+        return
+    schedule = schedule_of(context.connection, Function.CUSTOMER_SYNC)
+    for page in reader.read_customers(schedule.cursor):
+        with context.page(None):
+            store_customers(context.connection, page.records)
+            record_failures(context.connection, Function.CUSTOMER_SYNC, failures_of_rejects(page.rejects))
+            keep_cursor(schedule, page.cursor)
+
+
+def keep_cursor(schedule: Schedule, cursor: str) -> None:
+    """Another worker may read the same feed at the same time: both store the same rows, and either cursor is right to
+    go on from, because a page is stored before its cursor."""
+    Schedule.objects.filter(pk=schedule.pk).update(cursor=cursor)
+    schedule.cursor = cursor

@@ -1,0 +1,347 @@
+"""Inventory Sync: the warehouse's available stock to a cart's outlet - only differences, in the largest batches.
+
+A level read before a sale must never overwrite what the sale left. So the outlet's levels are read, then the orders
+(every sale that the levels already show is now known here), then the levels again; a product that moved in between is
+left for the next round. What the shop sold but the warehouse does not know yet is deducted from what is written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from decimal import Decimal
+from itertools import islice
+from typing import Any, TypeVar, cast
+
+from django.db import transaction
+from django.db.models import Count, Exists, F, OuterRef, Q, Subquery, Sum
+from django.utils import timezone
+
+from carts.models import Cart, Location, Order, OrderLine, OutletLevel, Product, StockLevel
+from carts.models.catalogue import sku_key
+from carts.models.fields import plain_decimal
+from connectors.errors import ConfigurationInvalid, OutcomeUnknown, RemoteUnavailable
+from connectors.functions import Function
+from connectors.ports import InventoryReader, InventoryWriter, OrderReader, ProductReader
+from connectors.records import LevelChange, LevelRecord, ProductKind, WriteResult
+from syncjobs.context import PREVIEW_PAGES, RunContext
+from syncjobs.failures import Failure, failures_of_rejects, record_failures, settle_external
+from syncjobs.flows.catalogue import refresh_products
+from syncjobs.models import Run
+from syncjobs.nested import run_first
+from syncjobs.prefetch import fetched_ahead
+
+STEP = Decimal("0.00001")
+# How long after a write without an answer the remote may still be carrying it out.
+DOUBT_LASTS = timedelta(minutes=2)
+ROUNDS_TO_AGREE = 3
+LOOKUP_CHUNK = 500
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """A product whose level at the outlet is not what the warehouse says. ``row`` is the ``OutletLevel``."""
+
+    row: int
+    product_id: str
+    sku: str
+    current: Decimal
+    desired: Decimal
+
+
+def push_levels(context: RunContext) -> None:
+    cart = context.cart
+    location = cart.stock_location()
+    if location is None or not location.is_active:
+        raise ConfigurationInvalid(
+            f"{cart} has no active warehouse location to take stock from.",
+            fix="Choose a location under Sync Inventory With Warehouse in the cart's settings.",
+        )
+    if context.run.dry_run:
+        preview(context, location)
+        return
+    read_outlet_levels(context)
+    differences = find_differences(context, location)
+    if differences and isinstance(context.connector, OrderReader):
+        read_orders_first(context)
+        moved = read_until_quiet(context)
+        differences = [
+            difference for difference in find_differences(context, location) if difference.product_id not in moved
+        ]
+    report(context, location)
+    write(context, differences)
+
+
+def preview(context: RunContext, location: Location) -> None:
+    """What would be written, judged by the levels the hub knows; for a cart that never ran, by the first pages of its
+    products and levels. Nothing is stored."""
+    if OutletLevel.objects.filter(cart=context.cart).exists():
+        report(context, location)
+        differences = find_differences(context, location)
+    else:
+        differences = differences_at_remote(context, location)
+    for one in differences:
+        context.preview(sku=one.sku, now=plain_decimal(one.current), then=plain_decimal(one.desired))
+    context.run.count(different=len(differences))
+
+
+def differences_at_remote(context: RunContext, location: Location) -> list[Difference]:
+    """The first pages of the outlet's products and levels, compared with the warehouse's stock."""
+    reader = cast(InventoryReader, context.connector)
+    skus: dict[str, str] = {}
+    if isinstance(reader, ProductReader):
+        for page in islice(reader.read_products(""), PREVIEW_PAGES):
+            skus.update({record.external_id: record.sku for record in page.records if not record.deleted})
+    stock = {
+        key: available.quantize(STEP)
+        for key, available in StockLevel.objects.filter(
+            location=location, sku_key__in={sku_key(sku) for sku in skus.values()}
+        ).values_list("sku_key", "available")
+    }
+    waiting = not_at_warehouse_yet(context, location)
+    found = []
+    for levels in islice(reader.read_levels(""), PREVIEW_PAGES):
+        for record in levels.records:
+            key = sku_key(skus.get(record.product_id, ""))
+            if key not in stock:
+                context.run.count(unmatched=1)
+                continue
+            desired = stock[key] - waiting.get(key, Decimal(0))
+            if desired != record.available:
+                found.append(Difference(0, record.product_id, skus[record.product_id], record.available, desired))
+    return found
+
+
+def read_outlet_levels(context: RunContext) -> set[str]:
+    """Takes in what changed at the outlet since the last look. Returns the products that changed."""
+    reader = cast(InventoryReader, context.connector)
+    changed: set[str] = set()
+    for page in fetched_ahead(reader.read_levels(context.start_cursor())):
+        products = products_of(context, page.records)
+        with context.page(page.cursor):
+            store_outlet_levels(context.cart, page.records, products, context.started_at)
+            rejected = record_failures(context.connection, Function.INVENTORY_SYNC, failures_of_rejects(page.rejects))
+            context.run.count(read=len(page.records), rejected=rejected)
+        changed.update(record.product_id for record in page.records)
+        context.check_slice()
+    return changed
+
+
+def products_of(context: RunContext, records: Sequence[LevelRecord]) -> dict[str, int]:
+    """product id at the cart -> our id; the product feed is read on when one is missing."""
+    ids = {record.product_id for record in records}
+    found = known_products(context.cart, ids)
+    if len(found) < len(ids):
+        refresh_products(context)
+        found = known_products(context.cart, ids)
+    return found
+
+
+def known_products(cart: Cart, ids: set[str]) -> dict[str, int]:
+    rows = Product.objects.filter(connection_id=cart.pk, external_id__in=ids)
+    return dict(rows.values_list("external_id", "pk"))
+
+
+def store_outlet_levels(
+    cart: Cart, records: Sequence[LevelRecord], products: dict[str, int], read_at: datetime
+) -> None:
+    """One statement for a page. What is read clears doubts about earlier writes and old problems."""
+    newest: dict[int, LevelRecord] = {}
+    for record in records:
+        product = products.get(record.product_id)
+        if product is not None and (product not in newest or record.version >= newest[product].version):
+            newest[product] = record
+    OutletLevel.objects.bulk_create(
+        [
+            OutletLevel(
+                cart=cart,
+                product_id=product,
+                level=record.available.quantize(STEP),
+                version=record.version,
+                read_at=timezone.now(),
+            )
+            for product, record in newest.items()
+        ],
+        update_conflicts=True,
+        unique_fields=["cart", "product"],
+        update_fields=["level", "version", "read_at", "in_doubt_since", "problem"],
+    )
+
+
+def read_orders_first(context: RunContext) -> None:
+    """Every sale that the levels show must be known here before anything is written. Raises ``RemoteUnavailable`` when
+    the orders cannot be read now: then no stock is written either."""
+    run = run_first(context, Function.ORDER_DOWNLOAD)
+    if run is None:
+        return
+    if run.state != Run.State.DONE:
+        raise RemoteUnavailable(
+            f"Stock was not written, because the orders could not be read first: {run.error or 'still running'}",
+            fix=run.fix or "Nothing to do: the next run tries again.",
+        )
+
+
+def read_until_quiet(context: RunContext) -> set[str]:
+    """Reads the levels again until nothing moves; returns what still moved in the last look."""
+    moved: set[str] = set()
+    for _ in range(ROUNDS_TO_AGREE):
+        moved = read_outlet_levels(context)
+        if not moved:
+            return set()
+        read_orders_first(context)
+    return moved
+
+
+def find_differences(context: RunContext, location: Location) -> list[Difference]:
+    """Products whose level is not what it should be. Two queries, and one more per 500 SKUs that wait for sending."""
+    waiting = not_at_warehouse_yet(context, location)
+    rows = candidates(context.cart, location)
+    found: dict[int, Difference] = {}
+    for row in rows.exclude(level=F("available")).iterator(chunk_size=2000):
+        add_difference(found, row, waiting)
+    for keys in chunks(sorted(waiting), LOOKUP_CHUNK):
+        for row in rows.filter(product__sku_key__in=keys):
+            add_difference(found, row, waiting)
+    return list(found.values())
+
+
+def candidates(cart: Cart, location: Location) -> Any:
+    """Outlet levels that may be written, each with ``available`` at the location: goods that exist, are tracked, have
+    an unambiguous SKU that the warehouse knows, and are not in doubt."""
+    stock = StockLevel.objects.filter(location=location, sku_key=OuterRef("product__sku_key"))
+    twins = Product.objects.filter(connection_id=cart.pk, sku_key=OuterRef("product__sku_key"), deleted=False).exclude(
+        pk=OuterRef("product")
+    )
+    doubtful = Q(in_doubt_since__gt=timezone.now() - DOUBT_LASTS)
+    return (
+        OutletLevel.objects.filter(
+            cart=cart, product__deleted=False, product__is_stock_tracked=True, product__kind=ProductKind.GOODS
+        )
+        .exclude(product__sku_key="")
+        .exclude(doubtful)
+        .annotate(available=Subquery(stock.values("available")[:1]))
+        .filter(available__isnull=False)
+        .exclude(Exists(twins))
+        .select_related("product")
+    )
+
+
+def not_at_warehouse_yet(context: RunContext, location: Location) -> dict[str, Decimal]:
+    """SKU key -> quantity that the shops sold but that is not deducted in the warehouse's figures yet."""
+    from carts.models import Warehouse
+    from connectors.registry import connector_class
+
+    unsent = Q(order__status__in=[Order.Status.NEW, Order.Status.HELD, Order.Status.ERROR])
+    warehouse = Warehouse.objects.get(pk=location.warehouse_id)
+    if not connector_class(warehouse.connector).levels_are_live:
+        oldest = StockLevel.objects.filter(location=location).order_by("read_at").values_list("read_at", flat=True)
+        read_at = oldest.first()
+        if read_at is not None:
+            unsent |= Q(order__status=Order.Status.AT_WAREHOUSE, order__at_warehouse_at__gte=read_at)
+    rows = (
+        OrderLine.objects.filter(unsent, order__location=location, ships=True)
+        .exclude(sku_key="")
+        .values("sku_key")
+        .annotate(open=Sum(F("quantity") - F("shipped")))
+    )
+    return {row["sku_key"]: Decimal(row["open"]).quantize(STEP) for row in rows if row["open"] and row["open"] > 0}
+
+
+def add_difference(found: dict[int, Difference], row: Any, waiting: dict[str, Decimal]) -> None:
+    product = row.product
+    desired = Decimal(row.available).quantize(STEP) - waiting.get(product.sku_key, Decimal(0))
+    current = row.level.quantize(STEP)
+    if desired == current or (row.problem and row.written == desired):
+        found.pop(row.pk, None)
+        return
+    found[row.pk] = Difference(row.pk, product.external_id, product.sku, current, desired)
+
+
+def write(context: RunContext, differences: Sequence[Difference]) -> None:
+    """Writes in batches. Rows are marked in doubt before each call and settled by its answer: a run that is killed in
+    between leaves the doubt behind, and the next run reads the levels before it writes again."""
+    writer = cast(InventoryWriter, context.connector)
+    outlet_id = context.cart.outlet.external_id if context.cart.outlet else ""
+    for batch in chunks(differences, writer.level_batch_size()):
+        with context.page(None):
+            OutletLevel.objects.filter(pk__in=[one.row for one in batch]).update(in_doubt_since=timezone.now())
+        changes = [
+            LevelChange(
+                product_id=one.product_id,
+                sku=one.sku,
+                location_id=outlet_id,
+                current=one.current,
+                desired=one.desired,
+            )
+            for one in batch
+        ]
+        try:
+            results = writer.write_levels(changes)
+        except OutcomeUnknown:
+            raise
+        except Exception:
+            # Nothing was accepted: there is nothing to doubt.
+            OutletLevel.objects.filter(pk__in=[one.row for one in batch]).update(in_doubt_since=None)
+            raise
+        with context.page(None):
+            settle_batch(context, batch, results)
+        context.check_slice()
+
+
+def settle_batch(context: RunContext, batch: Sequence[Difference], results: Sequence[WriteResult]) -> None:
+    answers = {result.reference: result for result in results}
+    now = timezone.now()
+    rows = []
+    failures = []
+    done = []
+    for one in batch:
+        result = answers.get(one.product_id)
+        if result is None:
+            continue  # the remote did not say: stays in doubt until the level is read again
+        row = OutletLevel(pk=one.row, level=one.desired, written=one.desired, written_at=now)
+        if result.ok:
+            done.append(one.product_id)
+        else:
+            row.level, row.problem = one.current, result.reason[:300]
+            failures.append(
+                Failure(one.product_id, "level_refused", f"{one.sku}: {result.reason}", result.fix, payload=str(one))
+            )
+        rows.append(row)
+    with transaction.atomic():
+        OutletLevel.objects.bulk_update(
+            rows, ["level", "written", "written_at", "in_doubt_since", "problem"], batch_size=500
+        )
+        rejected = record_failures(context.connection, Function.INVENTORY_SYNC, failures)
+        settle_external(context.connection, Function.INVENTORY_SYNC, done)
+    context.run.count(written=len(done), rejected=rejected)
+
+
+def report(context: RunContext, location: Location) -> None:
+    """What is left out, and why, in numbers. One query, whatever the size of the catalogue."""
+    stock = StockLevel.objects.filter(location=location, sku_key=OuterRef("sku_key"))
+    facts = (
+        Product.objects.filter(connection_id=context.connection.pk, deleted=False, kind=ProductKind.GOODS)
+        .annotate(matched=Exists(stock))
+        .aggregate(
+            untracked=Count("pk", filter=Q(is_stock_tracked=False)),
+            unmatched=Count("pk", filter=Q(is_stock_tracked=True, matched=False)),
+        )
+    )
+    duplicates = (
+        Product.objects.filter(connection_id=context.connection.pk, deleted=False)
+        .exclude(sku_key="")
+        .values("sku_key")
+        .annotate(number=Count("pk"))
+        .filter(number__gt=1)
+        .count()
+    )
+    context.run.count(not_tracked=facts["untracked"], unmatched=facts["unmatched"], duplicate_sku=duplicates)
+
+
+def chunks(items: Sequence[T], size: int) -> Iterator[list[T]]:
+    iterator = iter(items)
+    while chunk := list(islice(iterator, size)):
+        yield chunk

@@ -1,0 +1,150 @@
+"""Order Download, with Order Cancel Download riding on the same feed where the feed shows cancellations."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import cast
+
+from carts.models import Order
+from connectors.functions import Function
+from connectors.ports import OrderReader
+from connectors.records import OrderRecord, Page, RemoteOrderState
+from syncjobs.context import RunContext
+from syncjobs.failures import failures_of_rejects, record_failures, settle_external
+from syncjobs.flows.catalogue import refresh_customers, refresh_products
+from syncjobs.intake_orders import (
+    References,
+    known_orders,
+    load_references,
+    newest_of_each,
+    store_new_orders,
+)
+from syncjobs.order_changes import heal_orders, take_in_change
+from syncjobs.prefetch import fetched_ahead
+
+
+def pull_orders(context: RunContext) -> None:
+    """Every order changed since the cursor: new ones are stored, known ones brought up to date or cancelled."""
+    on = set(context.connection.switched_on_functions())
+    imports = Function.ORDER_DOWNLOAD in on or context.run.function == Function.ORDER_DOWNLOAD
+    cancels = Function.ORDER_CANCEL_DOWNLOAD in on or context.run.function == Function.ORDER_CANCEL_DOWNLOAD
+    reader = cast(OrderReader, context.connector)
+    catalogue = CatalogueRefresh(context)
+    for page in fetched_ahead(reader.read_orders(context.start_cursor())):
+        if context.run.dry_run:
+            preview_page(context, page)
+            if context.preview_is_long_enough():
+                return
+            continue
+        records = newest_of_each(page.records)
+        wanted, known = sort_out(context, records, imports)
+        references = catalogue.references_for(wanted)
+        with context.page(page.cursor):
+            stored = store_new_orders(context.cart, context.cart.stock_location(), wanted, references)
+            changed = change_known(context, records, known, references, cancels)
+            rejected = record_failures(context.connection, Function.ORDER_DOWNLOAD, failures_of_rejects(page.rejects))
+            context.run.count(
+                imported=len(stored),
+                held=sum(order.status in (Order.Status.HELD, Order.Status.ERROR) for order in stored),
+                skipped=page.skipped + len(records) - len(wanted) - len(known),
+                rejected=rejected,
+                **changed,
+            )
+        context.check_slice()
+    if not context.run.dry_run:
+        healed = heal_orders(context.cart)
+        if healed:
+            context.run.count(healed=healed)
+
+
+def sort_out(
+    context: RunContext, records: Sequence[OrderRecord], imports: bool
+) -> tuple[list[OrderRecord], dict[str, tuple[int, int]]]:
+    """(records to store as new orders, what is known of the others)."""
+    known = known_orders(context.cart, records)
+    wanted = [
+        record
+        for record in records
+        if imports and record.importable and record.external_id not in known and not record.return_for
+    ]
+    return wanted, known
+
+
+class CatalogueRefresh:
+    """Keeps products and customers as fresh as the orders that name them, with as few calls as possible: the feeds are
+    read once before a run's first orders, and again only for an id that nobody knows."""
+
+    def __init__(self, context: RunContext) -> None:
+        self.context = context
+        self.customers_are_fresh = False
+
+    def references_for(self, records: Sequence[OrderRecord]) -> References:
+        if not records:
+            return References()
+        cart = self.context.cart
+        if not self.customers_are_fresh and any(record.customer_id and not record.customer for record in records):
+            refresh_customers(self.context)
+            self.customers_are_fresh = True
+        references = load_references(cart, records)
+        if references.missing_products:
+            refresh_products(self.context)
+        if references.missing_customers:
+            refresh_customers(self.context)
+        if references.missing_products or references.missing_customers:
+            references = load_references(cart, records)
+        return references
+
+
+def change_known(
+    context: RunContext,
+    records: Sequence[OrderRecord],
+    known: dict[str, tuple[int, int]],
+    references: References,
+    cancels: bool,
+) -> dict[str, int]:
+    """Takes in newer versions of stored orders. Returns counts."""
+    counts: dict[str, int] = {}
+    for record in records:
+        if record.external_id not in known:
+            continue
+        order_id, version = known[record.external_id]
+        if record.version <= version:
+            outcome = "unchanged"
+        else:
+            outcome = take_in_change(context.cart, order_id, record, cancels=cancels)
+        counts[outcome] = counts.get(outcome, 0) + 1
+    settled = [record.external_id for record in records]
+    if settled and context.schedule.failures == 0:
+        settle_external(context.connection, Function.ORDER_DOWNLOAD, settled)
+    return counts
+
+
+def preview_page(context: RunContext, page: Page[OrderRecord]) -> None:
+    """What a real run would do with this page; nothing is written."""
+    context.run.pages += 1
+    known = known_orders(context.cart, page.records)
+    counts = {"skipped": page.skipped, "rejected": len(page.rejects)}
+    for record in page.records:
+        what = forecast(record, known.get(record.external_id))
+        counts[what] = counts.get(what, 0) + 1
+        if what != "unchanged":
+            context.preview(
+                number=record.number,
+                placed_at=record.placed_at.isoformat(),
+                total=f"{record.total} {record.currency}".strip(),
+                what=what,
+                why=record.hold_reason or record.skip_reason,
+            )
+    for reject in page.rejects:
+        context.preview(number=reject.external_id, what="rejected", why=reject.reason)
+    context.run.count(**counts)
+
+
+def forecast(record: OrderRecord, known: tuple[int, int] | None) -> str:
+    if known is not None:
+        if record.version <= known[1]:
+            return "unchanged"
+        return "cancel" if record.state is RemoteOrderState.CANCELLED else "update"
+    if not record.importable or record.return_for:
+        return "skipped"
+    return "hold" if record.hold_reason else "import"

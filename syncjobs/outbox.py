@@ -1,0 +1,192 @@
+"""The outbox: deliveries are made with the thing to be sent, claimed, sent, settled, retried (law 3).
+
+PENDING -> SENDING (claimed by a conditional update, attempt counted, committed before the call) -> DONE | RETRY(at) |
+FAILED. A delivery that is found in SENDING after its lease ended is *in doubt* and settled before any second send.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.db import transaction
+from django.db.models import F, Q
+from django.utils import timezone
+
+from carts import order_flow
+from carts.alerting import raise_alert
+from carts.models import Order
+from connectors.functions import Function
+from connectors.ports import CancellationWriter
+from connectors.registry import connector_class
+from syncjobs.models import Delivery, DeliveryAttempt
+
+State = Delivery.State
+Kind = Delivery.Kind
+
+LEASE = timedelta(seconds=60)
+# A delivery whose worker died this often is taken aside, so that it cannot kill workers for ever.
+MOST_DEATHS = 5
+
+FUNCTION_OF_KIND = {
+    Kind.ORDER: Function.ORDER_SENDING,
+    Kind.CANCELLATION: Function.ORDER_CANCELLATION_SENDING,
+}
+
+
+def order_is_ready(sender: type, order: Order, **kwargs: object) -> None:
+    """Makes an order's delivery, or revives it. One that may have arrived is settled first, never just sent again."""
+    assert order.warehouse_id is not None, "carts.order_flow lets no order out without a warehouse"
+    now = timezone.now()
+    delivery, created = Delivery.objects.get_or_create(
+        connection_id=order.warehouse_id,
+        kind=Kind.ORDER,
+        reference=order.reference,
+        defaults={"order": order, "run_at": now},
+    )
+    if created or delivery.state == State.SENDING:
+        return
+    Delivery.objects.filter(pk=delivery.pk).exclude(state=State.SENDING).update(
+        state=State.PENDING,
+        run_at=now,
+        attempts=0,
+        in_doubt=delivery.in_doubt or delivery.state == State.DONE,
+        first_failed_at=None,
+        error="",
+        error_kind="",
+        fix="",
+    )
+
+
+def order_is_withdrawn(sender: type, order: Order, **kwargs: object) -> bool:
+    """Takes an order's delivery back. False when it is on its way, or may have arrived already."""
+    deliveries = Delivery.objects.filter(order=order, kind=Kind.ORDER)
+    if deliveries.filter(Q(state=State.SENDING) | Q(state=State.DONE)).exists():
+        return False
+    if deliveries.filter(in_doubt=True).exclude(state=State.CANCELLED).exists():
+        return False
+    # Conditional: a worker may claim it between the look and the update.
+    deliveries.filter(state__in=[State.PENDING, State.RETRY, State.FAILED]).update(state=State.CANCELLED)
+    return not deliveries.filter(state=State.SENDING).exists()
+
+
+def cancellation_is_wanted(sender: type, order: Order, reason: str, **kwargs: object) -> None:
+    """Makes the delivery of a cancellation; a warehouse that cannot cancel refuses at once."""
+    assert order.warehouse is not None
+    kind = connector_class(order.warehouse.connector)
+    if not issubclass(kind, CancellationWriter):
+        refuse_cancellation(order, f"{kind.label} cannot cancel orders.")
+        return
+    now = timezone.now()
+    delivery, created = Delivery.objects.get_or_create(
+        connection_id=order.warehouse.pk,
+        kind=Kind.CANCELLATION,
+        reference=order.reference,
+        defaults={"order": order, "run_at": now},
+    )
+    if not created:
+        Delivery.objects.filter(pk=delivery.pk).exclude(state=State.SENDING).update(
+            state=State.PENDING, run_at=now, attempts=0, first_failed_at=None, error="", error_kind="", fix=""
+        )
+
+
+def refuse_cancellation(order: Order, reason: str) -> None:
+    order_flow.cancellation_refused(order.pk, reason)
+    raise_alert(
+        order.merchant,
+        "cancellation_refused",
+        f"{order.pk}",
+        f"Order {order} was cancelled in the cart, but {order.warehouse} did not cancel it: {reason}",
+        fix="Stop the order at the warehouse by hand, or tell the customer that it was shipped.",
+        link=f"/admin/carts/order/{order.pk}/change/",
+        connection=order.warehouse,
+    )
+
+
+def due_deliveries(now: datetime) -> Any:
+    """Deliveries that may go out now: their warehouse is switched on, not resting, and its function is on."""
+    return Delivery.objects.filter(
+        Q(connection__resting_until__isnull=True) | Q(connection__resting_until__lte=now),
+        state__in=[State.PENDING, State.RETRY],
+        run_at__lte=now,
+        connection__is_active=True,
+        connection__merchant__is_active=True,
+    )
+
+
+def next_due(now: datetime, only: Any = None) -> tuple[int, str] | None:
+    """(connection, kind) of the delivery that has waited longest; None when nothing is due."""
+    due = due_deliveries(now) if only is None else only
+    first: tuple[int, str] | None = due.order_by("run_at", "pk").values_list("connection_id", "kind").first()
+    return first
+
+
+def claim_batch(
+    owner: str, connection_id: int, kind: str, limit: int, *, only: Any = None, now: datetime | None = None
+) -> list[Delivery]:
+    """Claims up to ``limit`` deliveries of one kind for one connection, oldest first. Two workers never claim the same
+    one: the update's condition decides."""
+    now = now or timezone.now()
+    due = due_deliveries(now) if only is None else only
+    ids = list(due.filter(connection_id=connection_id, kind=kind).order_by("pk").values_list("pk", flat=True)[:limit])
+    if not ids:
+        return []
+    token = f"{owner}/{now.timestamp():.6f}"
+    Delivery.objects.filter(pk__in=ids, state__in=[State.PENDING, State.RETRY]).update(
+        state=State.SENDING, lease_owner=token, lease_until=now + LEASE, attempts=F("attempts") + 1
+    )
+    return list(
+        Delivery.objects.filter(pk__in=ids, lease_owner=token, state=State.SENDING)
+        .select_related("connection__merchant", "order__cart", "order__location")
+        .order_by("pk")
+    )
+
+
+def recover_abandoned(now: datetime | None = None) -> int:
+    """Deliveries whose worker died while sending: in doubt from now on, settled by the next worker."""
+    now = now or timezone.now()
+    abandoned = list(
+        Delivery.objects.filter(state=State.SENDING, lease_until__lt=now).select_related("order", "connection")
+    )
+    for delivery in abandoned:
+        mine = Delivery.objects.filter(
+            pk=delivery.pk, state=State.SENDING, lease_until__lt=now, lease_owner=delivery.lease_owner
+        )
+        with transaction.atomic():
+            if delivery.attempts >= MOST_DEATHS:
+                text = f"The worker died {delivery.attempts} times while it was sent; whether it arrived is not known."
+                if mine.update(state=State.FAILED, in_doubt=True, error_kind="worker", error=text, lease_owner=""):
+                    order_flow.failed(order_flow.locked(delivery.order_id), text)
+                continue
+            if mine.update(state=State.RETRY, in_doubt=True, run_at=now, lease_owner="", lease_until=None):
+                DeliveryAttempt.objects.create(
+                    delivery=delivery,
+                    number=delivery.attempts,
+                    started_at=now,
+                    ended_at=now,
+                    outcome="abandoned",
+                    message="The worker died before the outcome was known; the warehouse is asked first.",
+                )
+    return len(abandoned)
+
+
+def renew_leases(owner: str, now: datetime) -> None:
+    """Called while a worker is busy, so that nobody takes its deliveries for abandoned."""
+    Delivery.objects.filter(state=State.SENDING, lease_owner__startswith=f"{owner}/").update(lease_until=now + LEASE)
+
+
+def give_back(deliveries: Iterable[Delivery]) -> None:
+    """Claimed but certainly not sent: back to the queue, the attempt not counted."""
+    for delivery in deliveries:
+        Delivery.objects.filter(pk=delivery.pk, state=State.SENDING, lease_owner=delivery.lease_owner).update(
+            state=State.PENDING if delivery.attempts <= 1 else State.RETRY,
+            attempts=F("attempts") - 1,
+            lease_owner="",
+            lease_until=None,
+        )
+
+
+def pending_for(connection_id: int, kinds: Sequence[str]) -> Any:
+    """Everything that waits for one connection, whatever its back-off says: a person asked."""
+    return Delivery.objects.filter(connection_id=connection_id, kind__in=kinds, state__in=[State.PENDING, State.RETRY])

@@ -1,0 +1,86 @@
+"""Trying a failed record again: how, per function."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import cast
+
+from django.utils import timezone
+
+from carts import order_flow
+from carts.encryption import CredentialsUnreadable
+from carts.models import Cart
+from carts.remote import open_connector
+from connectors.errors import ConnectorError
+from connectors.functions import Function
+from connectors.ports import OrderReader
+from syncjobs.call_log import CallBuffer
+from syncjobs.failures import NotReprocessed
+from syncjobs.intake_orders import known_orders, load_references, store_new_orders
+from syncjobs.models import Delivery, FailedRecord, Run
+from syncjobs.order_changes import take_in_change
+from syncjobs.schedule import request_run
+
+
+def reprocess_order(record: FailedRecord, actor: str) -> None:
+    """Reads the order from the remote again, as it is now, and takes it in."""
+    cart = Cart.objects.select_related("warehouse", "location", "merchant").get(pk=record.connection_id)
+    calls = CallBuffer(cart.pk)
+    try:
+        connector = open_connector(cart, calls)
+        try:
+            fresh = cast(OrderReader, connector).read_order(record.external_id)
+        finally:
+            connector.close()
+    except (ConnectorError, CredentialsUnreadable) as error:
+        raise NotReprocessed(str(error)) from error
+    finally:
+        calls.flush()
+    known = known_orders(cart, [fresh])
+    if fresh.external_id in known:
+        take_in_change(cart, known[fresh.external_id][0], fresh, cancels=True)
+    elif not fresh.importable:
+        raise NotReprocessed(fresh.skip_reason or "The cart's own options leave this order out.")
+    else:
+        store_new_orders(cart, cart.stock_location(), [fresh], load_references(cart, [fresh]))
+
+
+def reprocess_delivery(record: FailedRecord, actor: str) -> None:
+    """Sends it again; the outbox settles any doubt first."""
+    if record.delivery is None or record.order is None:
+        raise NotReprocessed("The delivery does not exist any more.")
+    if record.delivery.state == Delivery.State.DONE:
+        return
+    try:
+        order_flow.resend(record.order.pk, actor)
+    except order_flow.TransitionRefused as refusal:
+        raise NotReprocessed(str(refusal)) from refusal
+
+
+def run_again(record: FailedRecord, actor: str) -> None:
+    """A full pass of the function meets the record again; if it still fails, it is filed anew."""
+    function = Function(record.function)
+    full = function is not Function.INVENTORY_SYNC
+    request_run(record.connection, function, Run.Trigger.PERSON, full=full, requested_by=actor, run_at=timezone.now())
+
+
+def level_again(record: FailedRecord, actor: str) -> None:
+    """Lets the next Inventory Sync write this product once more."""
+    from carts.models import OutletLevel
+
+    OutletLevel.objects.filter(cart_id=record.connection_id, product__external_id=record.external_id).update(
+        problem="", written=None
+    )
+    run_again(record, actor)
+
+
+REPROCESS: dict[Function, Callable[[FailedRecord, str], None]] = {
+    Function.ORDER_DOWNLOAD: reprocess_order,
+    Function.ORDER_SENDING: reprocess_delivery,
+    Function.ORDER_CANCELLATION_SENDING: reprocess_delivery,
+    Function.INVENTORY_SYNC: level_again,
+    Function.INVENTORY_PICKUP: run_again,
+    Function.SHIPMENT_PICKUP: run_again,
+    Function.PRODUCT_PICKUP: run_again,
+    Function.CUSTOMER_SYNC: run_again,
+}

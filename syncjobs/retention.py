@@ -1,0 +1,47 @@
+"""How long things are kept. Old rows go in small batches, so that pruning never blocks the tables."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.conf import settings
+from django.utils import timezone
+
+from carts.models import OrderPayload
+from syncjobs.models import ApiCall, ApiCallBody, DeliveryAttempt, Run, WebhookEvent
+
+BATCH = 500
+
+Rows = Callable[[datetime], Any]
+
+KEPT: dict[str, Rows] = {
+    "bodies": lambda before: ApiCallBody.objects.filter(stored_at__lt=before),
+    "api_calls": lambda before: ApiCall.objects.filter(started_at__lt=before),
+    "payloads": lambda before: OrderPayload.objects.filter(stored_at__lt=before),
+    "attempts": lambda before: DeliveryAttempt.objects.filter(started_at__lt=before),
+    "webhooks": lambda before: WebhookEvent.objects.filter(received_at__lt=before).exclude(
+        state=WebhookEvent.State.RECEIVED
+    ),
+    "runs": lambda before: Run.objects.filter(queued_at__lt=before).exclude(
+        state__in=[Run.State.QUEUED, Run.State.RUNNING]
+    ),
+}
+
+
+def prune(now: datetime | None = None) -> dict[str, int]:
+    """Deletes what is older than its retention. Returns how much of each kind."""
+    now = now or timezone.now()
+    return {
+        kind: delete_in_batches(rows(now - timedelta(days=settings.RETENTION_DAYS[kind])))
+        for kind, rows in KEPT.items()
+    }
+
+
+def delete_in_batches(rows: Any) -> int:
+    deleted = 0
+    while ids := list(rows.order_by().values_list("pk", flat=True)[:BATCH]):
+        rows.model.objects.filter(pk__in=ids).delete()
+        deleted += len(ids)
+    return deleted

@@ -1,0 +1,24 @@
+"""The minute tick that django-q2 carries: what must happen even when every drain is busy."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from django.utils import timezone
+
+from syncjobs.drain import sweep
+from syncjobs.models import WorkerProcess
+from syncjobs.retention import prune
+from syncjobs.schedule import dispatch_due
+
+WORKER_IS_DEAD_AFTER = timedelta(minutes=2)
+PRUNE_MINUTE = 17
+
+
+def tick() -> None:
+    now = timezone.now()
+    sweep()
+    dispatch_due(now)
+    WorkerProcess.objects.filter(beat_at__lt=now - WORKER_IS_DEAD_AFTER).delete()
+    if now.minute == PRUNE_MINUTE:
+        prune()
