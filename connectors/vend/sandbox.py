@@ -16,6 +16,10 @@ from connectors.sandbox import Refusal, Request, Response, Route, RouteTable, Sa
 from connectors.sandbox.faults import SIGN_IN_PAGE
 from connectors.sandbox.server import Handler
 from connectors.vend.sandbox_catalogue_routes import ProductRoutes, SortingRoutes
+from connectors.vend.sandbox_consignment_routes import ConsignmentRoutes
+from connectors.vend.sandbox_credit import CreditRoutes
+from connectors.vend.sandbox_fulfilment_routes import FulfilmentRoutes
+from connectors.vend.sandbox_oauth import Authorizations
 from connectors.vend.sandbox_routes import CustomerRoutes, ReferenceRoutes, SearchRoutes, WebhookRoutes
 from connectors.vend.sandbox_sale import Sale
 from connectors.vend.sandbox_sales_routes import SalesRoutes
@@ -32,6 +36,8 @@ from connectors.vend.sandbox_webhooks import WebhookDelivery, WebhookSender
 
 DATED_VERSIONS = ("2026-01", "2026-04", "2026-07", "2026-10")
 VERSION = re.compile(r"^/api/(\d{4}-\d{2}|\d\.\d)(/.*)$")
+# Outside the API proper: no bearer token, no rate limit.
+OPEN_FAMILIES = frozenset({"site", "1.0"})
 RATE_WINDOW_SECONDS = 300
 CALLS_PER_REGISTER = 300
 CALLS_PER_STORE = 50
@@ -65,6 +71,9 @@ class VendSandbox(SandboxServer):
         self.store.generate_sales(sales, lines_per_sale)
         self.webhook_sender = WebhookSender(self.store.retailer["domain_prefix"], self.now, seed)
         self.store.on_event = self._send_webhooks
+        self.oauth = Authorizations(self)
+        # What the personal token may do; None: everything.
+        self.token_scopes: frozenset[str] | None = None
         self._tables: dict[str, RouteTable] = {}
         self._build_tables()
 
@@ -79,6 +88,10 @@ class VendSandbox(SandboxServer):
             ProductRoutes(self),
             SortingRoutes(self),
             StockRoutes(self),
+            FulfilmentRoutes(self),
+            ConsignmentRoutes(self),
+            CreditRoutes(self),
+            self.oauth,
         ):
             for families, route in group.routes():
                 for family in families.split():
@@ -122,6 +135,9 @@ class VendSandbox(SandboxServer):
     def answer(self, request: Request, handler: Handler | None) -> Response:
         if handler is None:
             return sign_in(request)
+        if request.family in OPEN_FAMILIES:
+            with self.store.lock:
+                return handler(request)
         try:
             self._authorize(request)
             self._count_against_limit()
@@ -135,9 +151,16 @@ class VendSandbox(SandboxServer):
         return response
 
     def _authorize(self, request: Request) -> None:
+        """Raises ``Refusal``: 401 for a token that is not valid, 403 for one that lacks the scope of the route.
+        Alternatives of a scope are joined with ``|``."""
         kind, _, token = request.headers.get("authorization", "").partition(" ")
+        scopes = self.token_scopes
         if kind.lower() != "bearer" or token.strip() != self.token:
-            raise Refusal(401, {"error": "Unauthorized", "message": "The access token is not valid."})
+            scopes = self.oauth.scopes_of(token.strip()) if kind.lower() == "bearer" else None
+            if scopes is None:
+                raise Refusal(401, {"error": "Unauthorized", "message": "The access token is not valid."})
+        if scopes is not None and request.scope and not scopes & set(request.scope.split("|")):
+            raise Refusal(403, {"error": "Forbidden", "message": f"The scope {request.scope} is missing."})
 
     @staticmethod
     def data(value: Any, status: int = 200) -> Response:

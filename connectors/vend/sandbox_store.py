@@ -7,10 +7,10 @@ from datetime import datetime, timedelta
 from itertools import islice
 from typing import Any
 
+from connectors.vend.sandbox_consignments import ConsignmentBook
 from connectors.vend.sandbox_core import Record, conflict, not_found, to_cents
 from connectors.vend.sandbox_data import SALE_NOTES, customer_facts, goods
 from connectors.vend.sandbox_sale import Sale
-from connectors.vend.sandbox_sales import SalesBook
 
 WEBHOOK_TYPES = (
     "sale.update",
@@ -25,7 +25,7 @@ GENERATED_LEVELS = (20, 90)
 GENERATED_SALES_DAYS = 14
 
 
-class VendStore(SalesBook):
+class VendStore(ConsignmentBook):
     """One retailer. Every change gives the record a new version and, where one is registered, sends a webhook."""
 
     def __init__(self, seed: int, now: Callable[[], datetime], tax_exclusive: bool) -> None:
