@@ -277,10 +277,20 @@ def encode_body(json: Any, form: Mapping[str, str] | None) -> tuple[bytes, str]:
 
 
 def retry_time(response: HttpResponse, now: datetime) -> datetime:
-    """When to go on after a 429: header date (RFC 1123), header seconds, ``retry-after`` in the body, else 30 s."""
+    """When to go on after a 429: header date (RFC 1123), header seconds, ``retry-after`` in the body, else 30 s. A date
+    counts from the answer's own ``Date``, so that clocks need not agree."""
     told = response.headers.get("Retry-After", "") or body_value(response.body, ("retry-after", "retry_after"))
-    wait = parse_retry_after(told, now) or DEFAULT_RATE_LIMIT_WAIT
+    wait = parse_retry_after(told, remote_time(response) or now) or DEFAULT_RATE_LIMIT_WAIT
     return now + min(max(wait, timedelta(seconds=1)), LONGEST_RATE_LIMIT_WAIT)
+
+
+def remote_time(response: HttpResponse) -> datetime | None:
+    """The time at which the remote says it answered."""
+    try:
+        moment = parsedate_to_datetime(response.headers.get("Date", ""))
+    except (ValueError, TypeError):
+        return None
+    return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
 
 
 def parse_retry_after(told: str, now: datetime) -> timedelta | None:
