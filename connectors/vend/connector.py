@@ -209,23 +209,27 @@ class VendConnector(Connector):
         return replace(record, ship_to=ship_to) if ship_to is not None else record
 
     def delivery_address(self, sale_id: str, customer_id: str) -> Address | None:
+        """The address chosen for a sale, with the name of its customer; None when none was chosen."""
         try:
             fulfilments = [FULFILMENTS.read(raw) for raw in self.client.fulfilments(sale_id)]
-            address_id = next(
-                (
-                    text(row.shipping_address_id)
-                    for row in fulfilments
-                    if row.shipping_address_id and fits(row, sale_id)
-                ),
-                "",
-            )
-            if not address_id:
+            chosen = [
+                text(row.shipping_address_id)
+                for row in fulfilments
+                if row.shipping_address_id and text(row.sale_id) in ("", sale_id)
+            ]
+            if not chosen:
                 return None
-            address = ADDRESSES.read(self.client.customer_address(customer_id, address_id))
-            customer = CUSTOMERS.read(self.client.customer(customer_id))
+            address = ADDRESSES.read(self.client.customer_address(customer_id, chosen[0]))
+            return catalogue.delivery_address(address, self.customer(customer_id))
         except Unreadable as error:
             raise ContractBroken(str(error)) from error
-        return catalogue.delivery_address(address, customer)
+
+    def customer(self, customer_id: str) -> shapes.Customer | None:
+        """The customer as Vend has it now, None when it is gone."""
+        try:
+            return CUSTOMERS.read(self.client.customer(customer_id))
+        except RecordRefused:
+            return None
 
     # --- the outlet --------------------------------------------------------------------------------------------------
 
@@ -373,10 +377,6 @@ def outlet_missing(name: str, outlets: Sequence[OutletRecord], known_id: str) ->
         message,
         fix="Copy the outlet's name exactly from Setup > Outlets and Registers in Vend into Outlet Name, then click Test.",
     )
-
-
-def fits(row: shapes.Fulfillment, sale_id: str) -> bool:
-    return not row.sale_id or row.sale_id == sale_id
 
 
 def start_of_day(day: date | None, time_zone: str) -> datetime | None:

@@ -11,14 +11,31 @@ from connectors.http import CallRecord
 from connectors.vend.connector import VendConnector
 from connectors.vend.options import VendCredentials, VendOptions
 from connectors.vend.sandbox import VendSandbox
+from tests.connectors.vend.openapi import SpecChecker
 
 Connect = Callable[..., VendConnector]
 
 
+LARGEST_CHECKED_BODY = 20_000
+
+
 @pytest.fixture
 def sandbox() -> Iterator[VendSandbox]:
+    """Two outlets, 20 products, 10 customers. Every request that a test caused must fit the vendor's documents."""
     with VendSandbox(outlets=2, sales=0, products=20, customers=10, seed=1) as sandbox:
         yield sandbox
+        assert request_problems(sandbox) == []
+
+
+def request_problems(sandbox: VendSandbox) -> list[str]:
+    checker = SpecChecker()
+    return [
+        f"{call.name}: {problem}"
+        for call in sandbox.calls
+        if len(call.request_body) < LARGEST_CHECKED_BODY
+        for problem in checker.problems(call)
+        if not problem.startswith("response")
+    ]
 
 
 @pytest.fixture

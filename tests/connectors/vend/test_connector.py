@@ -1,6 +1,7 @@
 """The readers against a store over HTTP: sales, products, customers, outlets, stock."""
 
 import json
+from collections.abc import Callable
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
@@ -9,7 +10,7 @@ import pytest
 
 from connectors.base import Environment
 from connectors.budget import BudgetBook
-from connectors.errors import ConfigurationInvalid, ConnectorError, RecordRefused
+from connectors.errors import AuthenticationFailed, ConfigurationInvalid, ConnectorError, RateLimited, RecordRefused
 from connectors.records import OrderRecord, Page, ProductKind, RemoteOrderState
 from connectors.vend import client as client_module
 from connectors.vend.connector import OutletAddressMissing, VendConnector
@@ -245,6 +246,129 @@ def test_nul_characters_are_taken_out(sandbox: VendSandbox, connect: Connect) ->
     found = one_order(connect())
     assert found.note == "ab \\u0000"
     assert b"\x00" not in found.raw
+
+
+# --- delivery addresses ----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def delivery(sandbox: VendSandbox) -> Callable[..., Any]:
+    """Makes a paid sale that waits to be delivered to an address of its own."""
+
+    def make(city: str = "Wellington") -> Any:
+        store = sandbox.store
+        customer = store.add_customer(first_name="Ana", last_name="Ito", phone="021 555", email="ana@example.com")
+        address = store.add_address(
+            customer, type="SHIPPING", address_line_1="9 Cuba St", city=city, postcode="6011", country_code="NZ"
+        )
+        return store.add_sale(
+            lines=[(store.products[0], 1)],
+            status="AWAITING_DISPATCH",
+            customer=customer,
+            ship_to_address_id=address["id"],
+        )
+
+    return make
+
+
+def test_a_delivery_goes_to_the_address_chosen_for_it(
+    sandbox: VendSandbox, connect: Connect, delivery: Callable[..., Any]
+) -> None:
+    delivery()
+    found = one_order(connect(order_status="ALL_EXCEPT_VOIDED_SAVED"))
+    assert found.ship_method == "delivery"
+    assert found.ship_to is not None
+    assert (found.ship_to.name, found.ship_to.street1, found.ship_to.city, found.ship_to.postcode) == (
+        "Ana Ito",
+        "9 Cuba St",
+        "Wellington",
+        "6011",
+    )
+    assert (found.ship_to.country, found.ship_to.phone, found.ship_to.email) == ("NZ", "021 555", "ana@example.com")
+    assert found.hold_reason == ""
+
+
+def test_only_deliveries_that_are_imported_are_looked_up(
+    sandbox: VendSandbox, connect: Connect, delivery: Callable[..., Any]
+) -> None:
+    delivery()
+    sandbox.store.add_sale(lines=[(sandbox.store.products[0], 1)])
+    sandbox.store.add_sale(lines=[(sandbox.store.products[0], 1)], status="AWAITING_PICKUP")
+    assert [record.ship_to for record in orders(connect())] == [None, None, None]
+    assert sandbox.count("GET /fulfillments") == 0
+    orders(connect(order_status="ALL_EXCEPT_VOIDED_SAVED"))
+    assert sandbox.count("GET /fulfillments") == 1
+
+
+def test_a_delivery_without_an_address_of_its_own_uses_the_customers(sandbox: VendSandbox, connect: Connect) -> None:
+    store = sandbox.store
+    store.add_sale(lines=[(store.products[0], 1)], status="AWAITING_DISPATCH", customer=store.customers[0])
+    found = one_order(connect(order_status="ALL_EXCEPT_VOIDED_SAVED"))
+    assert (found.ship_to, found.hold_reason, found.note) == (None, "", "")
+
+
+@pytest.mark.parametrize(
+    ("path", "fault"),
+    [
+        ("/fulfillments", {"status": 403}),
+        ("/fulfillments", {"status": 503}),
+        ("/fulfillments", {"fault": "html"}),
+        ("/customers/{id}/addresses/{address_id}", {"status": 404}),
+        ("/customers/{id}/addresses/{address_id}", {"fault": "cut_body"}),
+        ("/customers/{id}", {"status": 500}),
+    ],
+)
+def test_a_delivery_address_that_cannot_be_read_holds_the_order(
+    sandbox: VendSandbox, connect: Connect, delivery: Callable[..., Any], path: str, fault: dict[str, Any]
+) -> None:
+    delivery()
+    sandbox.fail(match=f"GET {path}", times=None, **fault)
+    found = one_order(connect(order_status="ALL_EXCEPT_VOIDED_SAVED"))
+    assert found.ship_to is None
+    assert "delivery address of this sale could not be read" in found.hold_reason
+    assert found.hold_reason in found.note
+
+
+def test_a_delivery_to_a_customer_who_is_gone_keeps_its_address(
+    sandbox: VendSandbox, connect: Connect, delivery: Callable[..., Any]
+) -> None:
+    delivery()
+    sandbox.fail(match="GET /customers/{id}", status=404)
+    found = one_order(connect(order_status="ALL_EXCEPT_VOIDED_SAVED"))
+    assert found.ship_to is not None
+    assert (found.ship_to.name, found.ship_to.street1) == ("", "9 Cuba St")
+
+
+def test_a_limit_reached_between_deliveries_loses_no_progress(
+    sandbox: VendSandbox, connect: Connect, delivery: Callable[..., Any]
+) -> None:
+    sales = [delivery(city) for city in ("Wellington", "Nelson", "Napier")]
+    sandbox.fail(match="GET /fulfillments", status=429, after=2)
+    pages = connect(order_status="ALL_EXCEPT_VOIDED_SAVED").read_orders("")
+    first = next(pages)
+    with pytest.raises(RateLimited):
+        next(pages)
+    assert [record.ship_to.city for record in first.records if record.ship_to] == ["Wellington", "Nelson"]
+    rest = orders(connect(order_status="ALL_EXCEPT_VOIDED_SAVED"), first.cursor)
+    assert [record.external_id for record in rest] == [sales[2].id]
+
+
+def test_a_limit_before_the_first_delivery_yields_nothing(
+    sandbox: VendSandbox, connect: Connect, delivery: Callable[..., Any]
+) -> None:
+    delivery()
+    sandbox.fail(match="GET /fulfillments", status=429)
+    with pytest.raises(RateLimited):
+        next(connect(order_status="ALL_EXCEPT_VOIDED_SAVED").read_orders(""))
+
+
+def test_a_token_that_ends_between_deliveries_is_an_error_of_the_token(
+    sandbox: VendSandbox, connect: Connect, delivery: Callable[..., Any]
+) -> None:
+    delivery()
+    sandbox.fail(match="GET /fulfillments", status=401)
+    with pytest.raises(AuthenticationFailed):
+        next(connect(order_status="ALL_EXCEPT_VOIDED_SAVED").read_orders(""))
 
 
 # --- one order -------------------------------------------------------------------------------------------------------
