@@ -48,6 +48,7 @@ class BuiltinWarehouse(
     )
     roles = frozenset({Role.WAREHOUSE})
     levels_are_live = True
+    stores_in_hub = True
 
     def __init__(self, options: Settings, credentials: Settings, environment: Environment) -> None:
         super().__init__(options, credentials, environment)
