@@ -178,9 +178,7 @@ class SandboxServer:
             self._stopping.clear()
             self._tcp = _TcpServer((self.bind_address, self.port), self)
             self.port = self._tcp.server_address[1]
-            self._thread = threading.Thread(
-                target=self._tcp.serve_forever, args=(0.05,), name=f"sandbox-{self.port}", daemon=True
-            )
+            self._thread = threading.Thread(target=self._tcp.serve, name=f"sandbox-{self.port}", daemon=True)
             self._thread.start()
         return self
 
@@ -190,11 +188,11 @@ class SandboxServer:
         if tcp is None:
             return
         self._stopping.set()
-        tcp.shutdown()
-        tcp.close_connections()
-        tcp.server_close()
+        tcp.halt()
         if self._thread:
             self._thread.join(5)
+        tcp.server_close()
+        tcp.close_connections()
 
     def __enter__(self) -> Self:
         return self.start()
@@ -330,7 +328,19 @@ class _TcpServer(socketserver.ThreadingTCPServer):
         self.sandbox = sandbox
         self._open: set[socket.socket] = set()
         self._open_lock = threading.Lock()
+        self._halted = False
         super().__init__(address, _Connection)
+
+    def serve(self) -> None:
+        """Accepts connections until ``halt``."""
+        while not self._halted:
+            self.handle_request()
+
+    def halt(self) -> None:
+        """Ends ``serve``; a connection of our own wakes it up."""
+        self._halted = True
+        with contextlib.suppress(OSError):
+            socket.create_connection((str(self.server_address[0]), int(self.server_address[1])), 1).close()
 
     def opened(self, connection: socket.socket) -> None:
         with self._open_lock:

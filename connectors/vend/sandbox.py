@@ -20,16 +20,11 @@ from connectors.vend.sandbox_consignment_routes import ConsignmentRoutes
 from connectors.vend.sandbox_credit import CreditRoutes
 from connectors.vend.sandbox_fulfilment_routes import FulfilmentRoutes
 from connectors.vend.sandbox_oauth import Authorizations
+from connectors.vend.sandbox_old_shapes import customer_webhook, inventory_webhook, product_webhook, sale_webhook
 from connectors.vend.sandbox_routes import CustomerRoutes, ReferenceRoutes, SearchRoutes, WebhookRoutes
 from connectors.vend.sandbox_sale import Sale
 from connectors.vend.sandbox_sales_routes import SalesRoutes
-from connectors.vend.sandbox_shapes import (
-    customer_webhook,
-    inventory_webhook,
-    is_dated,
-    product_webhook,
-    sale_webhook,
-)
+from connectors.vend.sandbox_shapes import is_dated
 from connectors.vend.sandbox_stock_routes import StockRoutes
 from connectors.vend.sandbox_store import VendStore
 from connectors.vend.sandbox_webhooks import WebhookDelivery, WebhookSender
@@ -74,6 +69,7 @@ class VendSandbox(SandboxServer):
         self.oauth = Authorizations(self)
         # What the personal token may do; None: everything.
         self.token_scopes: frozenset[str] | None = None
+        self._sales = SalesRoutes(self)
         self._tables: dict[str, RouteTable] = {}
         self._build_tables()
 
@@ -84,7 +80,7 @@ class VendSandbox(SandboxServer):
             CustomerRoutes(self),
             WebhookRoutes(self),
             SearchRoutes(self),
-            SalesRoutes(self),
+            self._sales,
             ProductRoutes(self),
             SortingRoutes(self),
             StockRoutes(self),
@@ -107,6 +103,12 @@ class VendSandbox(SandboxServer):
         sale = self.store.random_sale()
         outlet = self.store.find_outlet(sale.outlet_id)
         return f"Sale {sale.invoice_number} at {outlet['name']}: {sale.total_price_incl:.2f}"
+
+    def encode_sales(self, family: str = "2026-07") -> None:
+        """Puts the whole sales feed into its JSON form ahead of time, so that a benchmark measures its client."""
+        with self.store.lock:
+            for sale in self.store.sale_feed.since():
+                self._sales.pager.bytes_of(sale, family)
 
     # Life
 

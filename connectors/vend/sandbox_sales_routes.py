@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 from connectors.sandbox import Request, Response, Route
 from connectors.vend.sandbox_core import not_found
+from connectors.vend.sandbox_old_shapes import register_sale
 from connectors.vend.sandbox_paging import Pager, whole_number
 from connectors.vend.sandbox_requests import save_dated_sale, save_register_sale
 from connectors.vend.sandbox_routes import BOTH, FamilyRoutes, object_of, one_of
 from connectors.vend.sandbox_sale import Sale
-from connectors.vend.sandbox_shapes import is_dated, register_sale, sale_dated, sale_legacy
+from connectors.vend.sandbox_shapes import is_dated, sale_dated, sale_legacy
 
 if TYPE_CHECKING:
     from connectors.vend.sandbox import VendSandbox
