@@ -212,6 +212,10 @@ class HttpSession:
                 record.response_headers = dict(answer.headers)
                 record.response_body = self._read_body(answer, host)
                 return HttpResponse(answer.status_code, answer.headers, record.response_body, url)
+        except ContractBroken as error:
+            if reads:
+                raise
+            raise OutcomeUnknown(error.message) from error
         except requests.exceptions.SSLError as error:
             raise RemoteUnavailable(f"{host}: the TLS certificate cannot be verified ({error}).") from error
         except requests.exceptions.ConnectTimeout as error:

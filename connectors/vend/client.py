@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import quote
 
 import msgspec
 
-from connectors.errors import ConnectorError, ContractBroken, RecordRefused
+from connectors.errors import ConnectorError, ContractBroken, OutcomeUnknown, RecordRefused
 from connectors.http import HttpResponse, HttpSession
 from connectors.vend import shapes
 
@@ -22,6 +22,8 @@ FULFILMENTS_PER_PAGE = 100
 
 # The answers of a path that this API version does not have (section 6).
 DEAD_STATUSES = {404, 405, 410}
+
+T = TypeVar("T")
 
 PEEK = shapes.Reader(shapes.Peek)
 
@@ -118,18 +120,15 @@ class VendClient:
     # --- stock (section 3.9) -----------------------------------------------------------------------------------------
 
     def adjust_stock(self, rows: Sequence[dict[str, str]]) -> list[shapes.StockAdjustment]:
-        """Books differences, 1 to 1,000 rows, all or none."""
+        """Books differences, 1 to 1,000 rows, all or none. Returns the adjustments as far as the answer names them."""
         answer = self.session.request("POST", "stock_adjustments", json={"stock_adjustments": rows})
-        try:
-            return answer.decode(shapes.StockAdjustments).data or []
-        except ContractBroken:
-            return []  # it was accepted; only the ids of the adjustments are lost
+        return confirmed(answer, shapes.StockAdjustments).data or []
 
     def set_level(self, product_id: str, outlet_id: str, level: str) -> None:
         """Sets one product's level at one outlet. ``level`` is a number as text."""
         row = {"outlet_id": outlet_id, "current_amount": msgspec.Raw(level.encode())}
         body = {"details": {"inventory": [row]}}
-        self.session.request("PUT", f"products/{quoted(product_id)}", json=body)
+        confirmed(self.session.request("PUT", f"products/{quoted(product_id)}", json=body), dict)
 
     # --- webhooks (section 7) ----------------------------------------------------------------------------------------
 
@@ -172,6 +171,17 @@ class VendClient:
 
     def close(self) -> None:
         self.session.close()
+
+
+def confirmed(answer: HttpResponse, kind: type[T]) -> T:
+    """The answer to a write. An empty one is as good as any other. One that is not Vend's (a page of some server on the
+    way, for example) proves nothing: ``OutcomeUnknown``."""
+    if not answer.body.strip():
+        return kind()
+    try:
+        return answer.decode(kind)
+    except ContractBroken as error:
+        raise OutcomeUnknown(error.message, status=answer.status, body=error.body) from error
 
 
 def stock_page(answer: HttpResponse) -> shapes.RecordPage:

@@ -283,11 +283,12 @@ class VendConnector(Connector):
         return stock.SINGLE_BATCH if self.options.inventory_mode == ABSOLUTE else stock.LARGEST_BATCH
 
     def write_levels(self, changes: Sequence[LevelChange]) -> Sequence[WriteResult]:
-        """Books the differences (``adjustments``) or sets the levels (``absolute``) at the cart's outlet.
+        """Books the differences (``adjustments``) or sets the levels (``absolute``) at the cart's own outlet, whatever
+        ``location_id`` says.
 
-        A change without a result was not tried: send it again. That happens when Vend stops taking calls in the middle;
-        what was done by then is returned. ``OutcomeUnknown`` is always raised, whatever was done before: read the
-        levels again.
+        A change without a result was not carried out: send it again. That happens when Vend stops taking calls in the
+        middle; what was done by then is returned. ``OutcomeUnknown`` is always raised, whatever was done before: read
+        the levels again.
         """
         if not changes:
             return []

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from decimal import Decimal
 
-from connectors.errors import ConnectorError, OutcomeUnknown, RateLimited, RecordRefused, RemoteUnavailable
+from connectors.errors import ConnectorError, OutcomeUnknown, RecordRefused
 from connectors.records import LevelChange, WriteResult
 from connectors.vend.client import VendClient, is_dead_path
 from connectors.vend.shapes import text
@@ -40,7 +40,7 @@ def adjust_levels(client: VendClient, outlet_id: str, changes: Sequence[LevelCha
             answered = client.adjust_stock([adjustment_row(change, outlet_id) for change in batch])
         except RecordRefused as error:
             if is_dead_path(error):
-                raise
+                return results_so_far(results, error)
             if len(batch) == 1 or calls + len(waiting) + 2 > MOST_CALLS_PER_WRITE:
                 results += [refused(change, error, len(batch)) for change in batch]
             else:
@@ -65,7 +65,7 @@ def parts_of(batch: list[LevelChange], error: RecordRefused) -> list[list[LevelC
 def adjustment_row(change: LevelChange, outlet_id: str) -> dict[str, str]:
     return {
         "product_id": change.product_id,
-        "outlet_id": change.location_id or outlet_id,
+        "outlet_id": outlet_id,
         "quantity": plain_number(change.difference),
         "reason": REASON_MORE if change.difference > 0 else REASON_LESS,
     }
@@ -76,7 +76,7 @@ def set_levels(client: VendClient, outlet_id: str, changes: Sequence[LevelChange
     results: list[WriteResult] = []
     for change in changes:
         try:
-            client.set_level(change.product_id, change.location_id or outlet_id, plain_number(change.desired))
+            client.set_level(change.product_id, outlet_id, plain_number(change.desired))
         except RecordRefused as error:
             results.append(refused(change, error))
         except ConnectorError as error:
@@ -87,8 +87,8 @@ def set_levels(client: VendClient, outlet_id: str, changes: Sequence[LevelChange
 
 
 def results_so_far(results: list[WriteResult], error: ConnectorError) -> list[WriteResult]:
-    """What was done before the trouble, if it can wait for the next run; else raises the trouble."""
-    if results and isinstance(error, RateLimited | RemoteUnavailable) and not isinstance(error, OutcomeUnknown):
+    """What was done before the trouble; raises the trouble when nothing was, or when it leaves an unknown outcome."""
+    if results and not isinstance(error, OutcomeUnknown):
         return results
     raise error
 

@@ -9,7 +9,7 @@ import responses
 
 from connectors.base import Environment
 from connectors.budget import BudgetBook
-from connectors.errors import ContractBroken, RecordRefused
+from connectors.errors import ContractBroken, OutcomeUnknown, RecordRefused
 from connectors.http import USER_AGENT
 from connectors.vend.client import VendClient, plain, quoted, version_of
 from connectors.vend.connector import VendConnector
@@ -151,11 +151,23 @@ def test_reading_stock_is_tried_again_although_it_is_a_post(http: responses.Requ
     assert list(client.inventory("")) == []
 
 
-def test_an_adjustment_with_an_unreadable_answer_was_made_all_the_same(
-    http: responses.RequestsMock, client: VendClient
-) -> None:
+def test_a_write_with_an_empty_answer_was_made(http: responses.RequestsMock, client: VendClient) -> None:
     http.post(f"{DATED}/stock_adjustments", status=201, body="")
+    http.put(f"{DATED}/products/p", status=200, body="")
     assert client.adjust_stock([{"product_id": "p"}]) == []
+    client.set_level("p", "o", "5")
+
+
+@pytest.mark.parametrize("body", ["<html>Maintenance</html>", '{"data": [', '"ok"'])
+def test_a_write_answered_by_something_else_proves_nothing(
+    http: responses.RequestsMock, client: VendClient, body: str
+) -> None:
+    http.post(f"{DATED}/stock_adjustments", status=201, body=body)
+    http.put(f"{DATED}/products/p", status=200, body=body)
+    with pytest.raises(OutcomeUnknown):
+        client.adjust_stock([{"product_id": "p"}])
+    with pytest.raises(OutcomeUnknown):
+        client.set_level("p", "o", "5")
 
 
 def test_tax_names_are_only_for_the_eye(http: responses.RequestsMock, connector: VendConnector) -> None:

@@ -197,8 +197,11 @@ def test_a_server_error_may_hide_a_success(sandbox: VendSandbox, connect: Connec
         connect().write_levels([change(sandbox, sandbox.store.products[0], 500)])
 
 
-def test_a_cut_answer_is_an_unknown_outcome(sandbox: VendSandbox, connect: Connect) -> None:
-    sandbox.fail(match="POST /stock_adjustments", fault="cut_body")
+@pytest.mark.parametrize("fault", ["cut_body", "html", "big_body"])
+def test_an_answer_that_proves_nothing_is_an_unknown_outcome(
+    sandbox: VendSandbox, connect: Connect, fault: str
+) -> None:
+    sandbox.fail(match="POST /stock_adjustments", fault=fault)
     with pytest.raises(OutcomeUnknown):
         connect().write_levels([change(sandbox, sandbox.store.products[0], 500)])
 
