@@ -78,7 +78,7 @@ class HttpResponse:
         says so. Raises ``ContractBroken``."""
         try:
             return msgspec.json.decode(self.body, type=kind, strict=False)
-        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
             raise ContractBroken(
                 f"{urlsplit(self.url).path} gave an answer that cannot be read: {describe_body(self.body, error)}",
                 status=self.status,
@@ -320,7 +320,7 @@ def body_value(body: bytes, names: tuple[str, ...]) -> str:
     """The first of the named top-level values of a JSON object body, as text; "" if there is none."""
     try:
         data = jsonlib.loads(body)
-    except ValueError:
+    except (ValueError, RecursionError):
         return ""
     if isinstance(data, dict):
         for name in names:

@@ -365,7 +365,11 @@ def peek(raw: bytes) -> tuple[str, str]:
         return "", ""
     source = seen.source if isinstance(seen.source, dict) else {}
     outlet_id = source.get("outlet_id") or seen.outlet_id
-    return tuple(value if isinstance(value, str) else "" for value in (seen.id, outlet_id))  # type: ignore[return-value]
+    return as_id(seen.id), as_id(outlet_id)
+
+
+def as_id(value: Any) -> str:
+    return value if isinstance(value, str) else ""
 
 
 def outlet_missing(name: str, outlets: Sequence[OutletRecord], known_id: str) -> ConfigurationInvalid:

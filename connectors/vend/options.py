@@ -131,8 +131,8 @@ class VendOptions(Settings):
         help="Differences: the hub books what changed as a stock adjustment. This is fast, and a sale made in Vend at "
         "the same moment keeps its effect; if someone changes stock in Vend by hand, that change stays until the hub "
         "reads the level again. Exact levels: the hub sets each product to the warehouse's number. This overrules "
-        "whatever Vend had, also a sale made a moment ago, leaves no adjustment history in Vend and needs one call per "
-        "product (about 4,200 an hour in a store with one register).",
+        "whatever Vend had, also a sale made a moment ago, tells Vend's history little and needs one call per product "
+        "(about 4,200 an hour in a store with one register).",
         default=ADJUSTMENTS,
         choices=INVENTORY_MODES,
         advanced=True,

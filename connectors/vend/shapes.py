@@ -486,7 +486,7 @@ class Reader(Generic[ShapeT]):
     def read(self, record: bytes | msgspec.Raw) -> ShapeT:
         try:
             return self.decoder.decode(record)
-        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
             return self.read_again(bytes(record), error)
 
     def read_again(self, record: bytes, first: Exception) -> ShapeT:

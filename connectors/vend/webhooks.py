@@ -140,7 +140,7 @@ def read_form(body: bytes) -> dict[str, str]:
 def parse_payload(payload: bytes) -> Any:
     try:
         return msgspec.json.decode(payload)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise ContractBroken(
             f"The webhook's body cannot be read: {error}.", body=payload[:500].decode("utf-8", "replace")
         ) from error

@@ -81,7 +81,10 @@ def test_a_page_without_any_version_cannot_be_followed(http: responses.RequestsM
         next(client.sales(""))
 
 
-@pytest.mark.parametrize("body", ["{}", "[]", '{"data": null}', '{"data": {"id": "a"}}', '"text"', ""])
+@pytest.mark.parametrize(
+    "body",
+    ["{}", "[]", '{"data": null}', '{"data": {"id": "a"}}', '"text"', "", pytest.param("[" * 100_000, id="deep")],
+)
 def test_an_answer_that_is_no_list_is_no_empty_list(
     http: responses.RequestsMock, client: VendClient, body: str
 ) -> None:

@@ -20,6 +20,10 @@ FLAT_SALES = shapes.Reader(shapes.FlatSale)
 OUTLET: OutletRecord = outlet_record(shapes.Reader(shapes.Outlet).read(as_json(payloads.outlet())))
 
 
+# More brackets than any reader goes down into.
+DEEP = b'{"id": "5e", "surprise": ' + b"[" * 100_000 + b"]" * 100_000 + b"}"
+
+
 def context(**changes: Any) -> SaleContext:
     facts: dict[str, Any] = {
         "outlet": OUTLET,
@@ -467,7 +471,9 @@ def test_what_cannot_be_mapped_says_why(changes: dict[str, Any], reason: str) ->
         order(sale(**changes))
 
 
-@pytest.mark.parametrize("raw", [b"null", b"5", b'"text"', b"[]", b'{"id": "5e"', b'{"id": "\xff"}', b""])
+@pytest.mark.parametrize(
+    "raw", [b"null", b"5", b'"text"', b"[]", b'{"id": "5e"', b'{"id": "\xff"}', b"", pytest.param(DEEP, id="deep")]
+)
 def test_what_is_no_record_at_all(raw: bytes) -> None:
     with pytest.raises(Unreadable, match="The record cannot be read"):
         SALES.read(raw)

@@ -1,6 +1,7 @@
 """What a merchant may enter, and where the hub may go with it."""
 
 from datetime import date
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,8 +13,9 @@ from connectors.functions import Function, Role
 from connectors.registry import connector_class
 from connectors.settings_fields import SettingErrors
 from connectors.vend.connector import VendConnector
-from connectors.vend.options import VendCredentials, VendOptions
+from connectors.vend.options import ORDER_STATUSES, VendCredentials, VendOptions
 
+GUIDE = Path(__file__).parents[3] / "docs" / "vend.md"
 STORE = "https://demo.retail.lightspeed.app"
 
 
@@ -71,6 +73,25 @@ def test_every_field_has_a_label_and_help() -> None:
     for field in (*VendOptions.fields(), *VendCredentials.fields()):
         assert field.label, field.name
         assert field.help.endswith("."), field.name
+
+
+def test_the_guide_names_every_field_choice_and_step() -> None:
+    guide = GUIDE.read_text(encoding="utf-8")
+    for field in (*VendOptions.fields(), *VendCredentials.fields()):
+        assert field.label in guide, field.label
+    for _, label in ORDER_STATUSES:
+        assert label in guide, label
+    for step in (
+        "Vend URL",
+        "Access token",
+        "Outlet",
+        "Outlet address",
+        "Register",
+        "Taxes",
+        "Payment types",
+        "Webhooks",
+    ):
+        assert step in guide, step
 
 
 def test_order_status_by_key_by_words_and_in_any_case() -> None:

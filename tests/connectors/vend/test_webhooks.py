@@ -181,7 +181,19 @@ def test_something_new_is_a_hint_without_functions(connect: Connect) -> None:
     ]
 
 
-@pytest.mark.parametrize("body", [b"", b"payload=%7Bnot+json", b"payload=", b"a=b", b"\xff\xfe", b"payload=5", b"[5]"])
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"payload=%7Bnot+json",
+        b"payload=",
+        b"a=b",
+        b"\xff\xfe",
+        b"payload=5",
+        b"[5]",
+        pytest.param(b"[" * 100_000, id="deep"),
+    ],
+)
 def test_what_cannot_be_read(connect: Connect, body: bytes) -> None:
     with pytest.raises(ContractBroken):
         read(connect, body)
