@@ -91,7 +91,7 @@ class Pager:
 
     def _encode(self, record: Any, family: str, leave_out: bool) -> bytes:
         shape = self.shape(record, family)
-        return encode_json(without_nulls(shape) if leave_out else shape)
+        return encode_json(without_nulls(shape, self.resource) if leave_out else shape)
 
 
 def is_deleted(record: Any) -> bool:

@@ -13,6 +13,7 @@ from connectors.vend.sandbox_catalogue import (
     handle_from,
 )
 from connectors.vend.sandbox_core import Feed, Record, bad_request, conflict, decimal_of, id_of, unprocessable
+from connectors.vend.sandbox_requests import part, rows
 from connectors.vend.sandbox_store import VendStore
 
 COPIED_ON_CREATE = [
@@ -58,7 +59,7 @@ def create_products(store: VendStore, body: Mapping[str, Any]) -> list[str]:
         raise bad_request("name is required.")
     if any(product["name"] == name for product in store.products):
         raise conflict(f"A product named {name} exists already.")
-    variants = body.get("variants") or [{}]
+    variants = rows(body, "variants") or [{}]
     if len(variants) > MOST_VARIANTS:
         raise unprocessable(f"A family has at most {MOST_VARIANTS} variants.")
     common = {key: value for key, value in body.items() if key != "variants"}
@@ -79,10 +80,10 @@ def check_new(store: VendStore, fields: Mapping[str, Any]) -> None:
     if fields.get("price_including_tax") is not None and fields.get("price_excluding_tax") is not None:
         raise bad_request("Send price_including_tax or price_excluding_tax, not both.")
     check_sku(store, fields.get("sku"))
-    check_codes(fields.get("product_codes"))
+    check_codes(rows(fields, "product_codes"))
     if len(fields.get("variant_definitions") or ()) > MOST_ATTRIBUTES:
         raise unprocessable(f"A product has at most {MOST_ATTRIBUTES} variant attributes.")
-    for definition in fields.get("variant_definitions") or ():
+    for definition in rows(fields, "variant_definitions"):
         known(store.variant_attribute_feed, definition.get("attribute_id"), "variant attribute")
     known(store.brand_feed, fields.get("brand_id"), "brand")
     known(store.supplier_feed, fields.get("supplier_id"), "supplier")
@@ -129,7 +130,7 @@ def create_one(store: VendStore, fields: Mapping[str, Any], parent: Record | Non
     values["account_code"] = fields.get("account_code_sale")
     if fields.get("supply_price") is not None:
         values["supply_price"] = decimal_of(fields["supply_price"])
-    suppliers = supplier_rows(store, fields.get("product_suppliers") or ())
+    suppliers = supplier_rows(store, rows(fields, "product_suppliers"))
     if suppliers:
         values["product_suppliers"] = suppliers
         values |= {"supplier_id": suppliers[0]["supplier_id"], "supply_price": suppliers[0]["price"]}
@@ -148,7 +149,7 @@ def create_one(store: VendStore, fields: Mapping[str, Any], parent: Record | Non
     )
     if codes:
         write_codes(store, product, codes)
-    store.set_inventory(product, fields.get("inventory") or ())
+    store.set_inventory(product, rows(fields, "inventory"))
     return product
 
 
@@ -163,9 +164,9 @@ def plain_value(name: str, value: Any) -> Any:
     return decimal_of(value) if name in MONEY and value is not None else value
 
 
-def supplier_rows(store: VendStore, rows: Any) -> list[dict[str, Any]]:
+def supplier_rows(store: VendStore, given: list[dict[str, Any]]) -> list[dict[str, Any]]:
     shaped = []
-    for row in rows:
+    for row in given:
         known(store.supplier_feed, row.get("supplier_id"), "supplier")
         supplier = store.supplier_feed.by_id.get(row.get("supplier_id") or "")
         shaped.append(
@@ -198,7 +199,7 @@ def update_product(store: VendStore, product_id: str, body: Mapping[str, Any]) -
     unknown = set(body) - {"common", "details"}
     if unknown:
         raise bad_request(f"Unknown parts: {', '.join(sorted(unknown))}.")
-    common, details = body.get("common") or {}, body.get("details") or {}
+    common, details = part(body, "common"), part(body, "details")
     check_update(store, product, common, details)
     for member in family_of(store, product):
         if common:
@@ -218,7 +219,7 @@ def family_of(store: VendStore, product: Record) -> list[Record]:
 def check_update(store: VendStore, product: Record, common: Mapping[str, Any], details: Mapping[str, Any]) -> None:
     if details.get("price_including_tax") is not None and details.get("price_excluding_tax") is not None:
         raise bad_request("Send price_including_tax or price_excluding_tax, not both.")
-    check_codes(details.get("product_codes"))
+    check_codes(rows(details, "product_codes"))
     for code in details.get("product_codes") or ():
         check_sku(store, code["code"], but=product["id"])
     if len(common.get("variant_attributes") or ()) > MOST_ATTRIBUTES:
@@ -246,9 +247,9 @@ def write_common(store: VendStore, product: Record, common: Mapping[str, Any]) -
             for outlet in store.outlets:
                 store.inventory_row(product["id"], outlet["id"])
     if "product_suppliers" in common:
-        rows = supplier_rows(store, common["product_suppliers"])
-        product["product_suppliers"] = rows
-        product["supplier_id"] = rows[0]["supplier_id"] if rows else None
+        suppliers = supplier_rows(store, rows(common, "product_suppliers"))
+        product["product_suppliers"] = suppliers
+        product["supplier_id"] = suppliers[0]["supplier_id"] if suppliers else None
 
 
 def write_details(store: VendStore, product: Record, details: Mapping[str, Any]) -> None:
@@ -263,21 +264,21 @@ def write_details(store: VendStore, product: Record, details: Mapping[str, Any])
     if details.get("product_codes"):
         write_codes(store, product, details["product_codes"])
     if "product_suppliers" in details:
-        write_supplier_prices(store, product, details["product_suppliers"])
-    for row in details.get("variant_attribute_values") or ():
+        write_supplier_prices(store, product, rows(details, "product_suppliers"))
+    for row in rows(details, "variant_attribute_values"):
         for option in product["variant_options"]:
             if option["id"] == row["attribute_id"]:
                 option["value"] = row["attribute_value"]
     if details.get("variant_attribute_values"):
         values = [option["value"] for option in product["variant_options"]]
         product["variant_name"] = " / ".join([product["name"], *values])
-    store.set_inventory(product, details.get("inventory") or ())
+    store.set_inventory(product, rows(details, "inventory"))
 
 
-def write_supplier_prices(store: VendStore, product: Record, rows: Any) -> None:
+def write_supplier_prices(store: VendStore, product: Record, given: list[dict[str, Any]]) -> None:
     """Prices per supplier: -1 deletes; the first one left is the product's supply price."""
     kept = {row["supplier_id"]: row for row in product["product_suppliers"]}
-    for row in supplier_rows(store, rows):
+    for row in supplier_rows(store, given):
         if row["price"] == -1:
             kept.pop(row["supplier_id"], None)
         else:

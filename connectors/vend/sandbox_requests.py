@@ -45,11 +45,11 @@ def dated_changes(store: VendStore, body: Mapping[str, Any], source: Mapping[str
         if source.get(name) is not None:
             changes[target] = source[name]
     if "line_items" in body:
-        changes["lines"] = [dated_line(store, line) for line in body["line_items"]]
+        changes["lines"] = [dated_line(store, line) for line in rows(body, "line_items")]
     if "payments" in body:
-        changes["payments"] = [dated_payment(payment) for payment in body["payments"] or ()]
+        changes["payments"] = [dated_payment(payment) for payment in rows(body, "payments")]
     changes |= fulfilment_changes(store, body)
-    adjustments = part(body, "pricing").get("adjustments") or ()
+    adjustments = rows(part(body, "pricing"), "adjustments")
     if adjustments:
         net = sum((line["price"] * line["quantity"] for line in changes.get("lines", ())), ZERO)
         changes["adjustments"] = [sale_adjustment(row, net) for row in adjustments]
@@ -59,7 +59,7 @@ def dated_changes(store: VendStore, body: Mapping[str, Any], source: Mapping[str
 def fulfilment_changes(store: VendStore, body: Mapping[str, Any]) -> dict[str, Any]:
     """Where a delivery goes: an address id, or the ``id_token`` that creating an address gave."""
     changes: dict[str, Any] = {}
-    for detail in body.get("fulfillment_details") or ():
+    for detail in rows(body, "fulfillment_details"):
         changes["fulfilment_note"] = detail.get("note") or ""
         told = detail.get("shipping_address_id") or detail.get("shipping_address_token")
         if not told:
@@ -100,12 +100,12 @@ def dated_line(store: VendStore, line: Any) -> dict[str, Any]:
             fields[name] = line[name]
     if part(line, "source").get("register_id"):
         fields["register_id"] = line["source"]["register_id"]
-    for row in pricing.get("adjustments") or ():
+    for row in rows(pricing, "adjustments"):
         if row.get("type") == "DISCOUNT":
             off = adjustment_amount(row, fields["price"])
             fields["discount"] += off
             fields["price"] -= off
-    for row in line.get("attributes") or ():
+    for row in rows(line, "attributes"):
         if row.get("name") == "line_note":
             fields["note"] = row.get("value")
     return fields
@@ -160,8 +160,8 @@ def save_register_sale(store: VendStore, body: Any) -> Sale:
         "attributes": [attribute] if attribute else list(body.get("register_sale_attributes") or []),
         "user_id": body["user_id"],
         "register_id": body["register_id"],
-        "lines": [register_line(store, line) for line in body.get("register_sale_products") or ()],
-        "payments": [register_payment(payment) for payment in body.get("register_sale_payments") or ()],
+        "lines": [register_line(store, line) for line in rows(body, "register_sale_products")],
+        "payments": [register_payment(payment) for payment in rows(body, "register_sale_payments")],
     }
     for name in ("source", "source_id", "note", "short_code", "invoice_number", "return_for"):
         if body.get(name):
@@ -198,7 +198,7 @@ def register_line(store: VendStore, line: Any) -> dict[str, Any]:
     for name in ("id", "status", "register_id"):
         if line.get(name):
             fields[name] = line[name]
-    for row in line.get("attributes") or ():
+    for row in rows(line, "attributes"):
         if row.get("name") == "line_note":
             fields["note"] = row.get("value")
     return fields
@@ -226,6 +226,16 @@ def part(body: Any, name: str) -> dict[str, Any]:
         return {}
     if not isinstance(value, dict):
         raise bad_request(f"{name} must be an object.")
+    return value
+
+
+def rows(body: Mapping[str, Any], name: str) -> list[dict[str, Any]]:
+    """A list of objects; an absent one is empty. Raises ``Refusal`` 400."""
+    value = body.get(name)
+    if value is None:
+        return []
+    if not isinstance(value, list) or not all(isinstance(row, dict) for row in value):
+        raise bad_request(f"{name} must be a list of objects.")
     return value
 
 

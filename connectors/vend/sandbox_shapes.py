@@ -20,6 +20,12 @@ ONLY_DATED: dict[str, frozenset[str]] = {
     ),
 }
 
+# Fields that are there even when they are null and nulls are left out: the documents require them.
+ALWAYS_THERE: dict[str, frozenset[str]] = {
+    "customers": frozenset({"first_name", "last_name"}),
+    "taxes": frozenset({"deleted_at"}),
+}
+
 
 def is_dated(family: str) -> bool:
     return "-" in family
@@ -37,10 +43,11 @@ def plain(record: Mapping[str, Any], resource: str, family: str) -> dict[str, An
     }
 
 
-def without_nulls(value: Any) -> Any:
+def without_nulls(value: Any, resource: str = "") -> Any:
     """The same with fields that are null left out, as the documentation's own examples have it."""
     if isinstance(value, dict):
-        return {name: without_nulls(inner) for name, inner in value.items() if inner is not None}
+        kept = ALWAYS_THERE.get(resource, frozenset[str]())
+        return {name: without_nulls(inner) for name, inner in value.items() if inner is not None or name in kept}
     if isinstance(value, list):
         return [without_nulls(inner) for inner in value]
     return value
@@ -196,7 +203,7 @@ def sale_legacy(sale: Sale) -> dict[str, Any]:
         "line_items": [line_legacy(line) for line in sale.line_items],
         "payments": [payment_legacy(payment) for payment in sale.payments],
         "taxes": [{"id": rate_id, "amount": amount} for rate_id, amount in sale.tax_rows().items()],
-        "adjustments": sale.adjustments,
+        "adjustments": [row | {"type": row.get("adjustment_type", "NON_CASH_FEE")} for row in sale.adjustments],
         "ecom_custom_charges": {
             "total": sum((row["total"] for row in charges), ZERO),
             "total_tax": sum((row["total_tax"] for row in charges), ZERO),

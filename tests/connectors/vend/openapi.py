@@ -118,8 +118,9 @@ class SpecChecker:
         operation = find_operation(call)
         if operation is None:
             return [f"no document has {call.method} {call.path}"]
-        problems = list(self._query_problems(call, operation))
+        problems: list[str] = []
         if call.status not in REFUSED or call.status in (401, 403, 429):
+            problems += self._query_problems(call, operation)
             problems += self._request_problems(call, operation)
         if call.status and not call.fault:
             problems += self._response_problems(call, operation)
