@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from functools import cached_property
+from typing import TypeVar
 
 from django.db import transaction
 from django.utils import timezone
@@ -18,11 +19,14 @@ from connectors.functions import Function, Role
 from syncjobs.budgets import save_budgets
 from syncjobs.call_log import CallBuffer
 from syncjobs.models import Run, Schedule
+from syncjobs.prefetch import fetched_ahead
 from syncjobs.schedule import schedule_of
 
 LEASE = timedelta(seconds=60)
 PREVIEW_ROWS = 100
 PREVIEW_PAGES = 5
+
+T = TypeVar("T")
 
 
 class LeaseLost(Exception):
@@ -96,6 +100,11 @@ class RunContext:
         if not self.run.pages:
             self.run.cursor_before = cursor
         return cursor
+
+    def pages(self, pages: Iterator[T]) -> Iterator[T]:
+        """The reader's pages, the next one fetched while this one is stored. What already lies in our own database is
+        read as it comes: the fetching thread never touches the database."""
+        return pages if self.connector.stores_in_hub else fetched_ahead(pages)
 
     @contextmanager
     def page(self, cursor: str | None) -> Iterator[None]:

@@ -167,7 +167,7 @@ def outbound_order(order: Order, lines: Sequence[OrderLine]) -> OutboundOrder:
     return OutboundOrder(
         reference=order.reference,
         number=order.number,
-        location_id=order.location.external_id if order.location else "",
+        location_id=(order.location.external_id or f"loc-{order.location.pk}") if order.location else "",
         cart_name=order.cart.name,
         placed_at=order.placed_at,
         currency=order.currency,

@@ -16,7 +16,6 @@ from connectors.records import CustomerRecord, Page, ProductRecord
 from syncjobs.context import RunContext
 from syncjobs.failures import failures_of_rejects, record_failures
 from syncjobs.models import Schedule
-from syncjobs.prefetch import fetched_ahead
 from syncjobs.schedule import schedule_of
 
 PRODUCT_COLUMNS = [
@@ -60,7 +59,7 @@ CUSTOMER_COLUMNS = [
 
 def pull_products(context: RunContext) -> None:
     reader = cast(ProductReader, context.connector)
-    for page in fetched_ahead(reader.read_products(context.start_cursor())):
+    for page in context.pages(reader.read_products(context.start_cursor())):
         if context.run.dry_run:
             preview_products(context, page)
             if context.preview_is_long_enough():
@@ -76,7 +75,7 @@ def pull_products(context: RunContext) -> None:
 
 def pull_customers(context: RunContext) -> None:
     reader = cast(CustomerReader, context.connector)
-    for page in fetched_ahead(reader.read_customers(context.start_cursor())):
+    for page in context.pages(reader.read_customers(context.start_cursor())):
         if context.run.dry_run:
             context.run.count(customers=len(page.records))
             context.run.pages += 1

@@ -17,7 +17,6 @@ from connectors.records import LevelRecord
 from syncjobs.context import RunContext
 from syncjobs.failures import failures_of_rejects, record_failures
 from syncjobs.models import Run
-from syncjobs.prefetch import fetched_ahead
 from syncjobs.schedule import request_run
 
 STEP = Decimal("0.00001")
@@ -27,7 +26,7 @@ def pull_levels(context: RunContext) -> None:
     """Stores the levels and, when any changed, lets the carts of this warehouse have them at once."""
     reader = cast(InventoryReader, context.connector)
     changed_in_run = 0
-    for page in fetched_ahead(reader.read_levels(context.start_cursor())):
+    for page in context.pages(reader.read_levels(context.start_cursor())):
         if context.run.dry_run:
             preview(context, page.records)
             if context.preview_is_long_enough():

@@ -30,7 +30,6 @@ from syncjobs.failures import Failure, failures_of_rejects, record_failures, set
 from syncjobs.flows.catalogue import refresh_products
 from syncjobs.models import Run
 from syncjobs.nested import run_first
-from syncjobs.prefetch import fetched_ahead
 
 STEP = Decimal("0.00001")
 # How long after a write without an answer the remote may still be carrying it out.
@@ -119,7 +118,7 @@ def read_outlet_levels(context: RunContext) -> set[str]:
     """Takes in what changed at the outlet since the last look. Returns the products that changed."""
     reader = cast(InventoryReader, context.connector)
     changed: set[str] = set()
-    for page in fetched_ahead(reader.read_levels(context.start_cursor())):
+    for page in context.pages(reader.read_levels(context.start_cursor())):
         products = products_of(context, page.records)
         with context.page(page.cursor):
             store_outlet_levels(context.cart, page.records, products, context.started_at)

@@ -20,7 +20,6 @@ from syncjobs.intake_orders import (
     store_new_orders,
 )
 from syncjobs.order_changes import heal_orders, take_in_change
-from syncjobs.prefetch import fetched_ahead
 
 
 def pull_orders(context: RunContext) -> None:
@@ -30,7 +29,7 @@ def pull_orders(context: RunContext) -> None:
     cancels = Function.ORDER_CANCEL_DOWNLOAD in on or context.run.function == Function.ORDER_CANCEL_DOWNLOAD
     reader = cast(OrderReader, context.connector)
     catalogue = CatalogueRefresh(context)
-    for page in fetched_ahead(reader.read_orders(context.start_cursor())):
+    for page in context.pages(reader.read_orders(context.start_cursor())):
         if context.run.dry_run:
             preview_page(context, page)
             if context.preview_is_long_enough():

@@ -12,12 +12,11 @@ from connectors.ports import ShipmentReader
 from connectors.records import Page, ShipmentRecord
 from syncjobs.context import RunContext
 from syncjobs.failures import Failure, failures_of_rejects, record_failures
-from syncjobs.prefetch import fetched_ahead
 
 
 def pull_shipments(context: RunContext) -> None:
     reader = cast(ShipmentReader, context.connector)
-    for page in fetched_ahead(reader.read_shipments(context.start_cursor())):
+    for page in context.pages(reader.read_shipments(context.start_cursor())):
         if context.run.dry_run:
             preview(context, page)
             if context.preview_is_long_enough():
