@@ -1,11 +1,241 @@
-"""The dashboard: the admin's first page."""
+"""The dashboard: the admin's first page. A constant number of queries, however many carts and orders there are."""
 
 from __future__ import annotations
 
+import json
+from datetime import datetime
 from typing import Any
 
+from django.db.models import Count, Min, Q
 from django.http import HttpRequest
+from django.utils import timezone
+
+from carts.admin.filters import start_of
+from carts.admin.scoping import scoped, sees_everything, visible_merchants, works_here
+from carts.models import Alert, Connection, Order
+from connectors.functions import Lane
+from integration_manager.throughput import SPANS, charts
+from syncjobs.admin.workers import START_HINT, worker_state
+from syncjobs.models import Delivery, Run, Schedule
+
+ALERTS_SHOWN = 6
+CONNECTIONS_SHOWN = 50
+
+Status = Order.Status
+
+LANE_LABELS = {Lane.ORDERS: "Orders", Lane.STOCK: "Stock", Lane.CATALOGUE: "Products and customers"}
 
 
 def dashboard_context(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
-    return context
+    context["title"] = "Dashboard"
+    if not works_here(request.user):
+        context["has_no_merchant"] = True
+        return context
+    now = timezone.now()
+    connections = list(
+        scoped(Connection.objects.all(), request.user, "merchant")
+        .select_related("merchant")
+        .order_by("role", "name")[:CONNECTIONS_SHOWN]
+    )
+    context |= {
+        "show_merchants": sees_everything(request.user),
+        "workers": worker_state(now),
+        "worker_hint": START_HINT,
+        "first_steps": first_steps(request, connections),
+    }
+    if context["first_steps"]:
+        return context
+    orders = scoped(Order.objects.all(), request.user, "merchant")
+    span = SPANS.get(request.GET.get("span", ""), SPANS["24h"])
+    series = charts(orders, span, now)
+    alerts = scoped(Alert.objects.filter(status=Alert.Status.OPEN), request.user, "merchant")
+    return context | {
+        "tiles": tiles(orders, alerts.count()),
+        "alerts": list(alerts.select_related("connection", "merchant")[:ALERTS_SHOWN]),
+        "connections": health_rows(connections),
+        "lanes": lanes(request, now),
+        "span": span,
+        "spans": list(SPANS.values()),
+        "series": series,
+        "stored_chart": stored_chart(series),
+        "latency_chart": latency_chart(series),
+        "chart_options": chart_options(with_legend=False),
+        "latency_options": chart_options(with_legend=True),
+    }
+
+
+def first_steps(request: HttpRequest, connections: list[Connection]) -> list[dict[str, Any]]:
+    """What a fresh installation needs, in order; empty as soon as there is a cart."""
+    roles = {connection.role for connection in connections}
+    if "cart" in roles:
+        return []
+    has_merchant = visible_merchants(request.user).exists()
+    return [
+        {
+            "title": "Create a merchant",
+            "text": "The seller whose orders are moved. Its people see its data and nobody else's.",
+            "url": "admin:carts_merchant_add",
+            "done": has_merchant,
+            "open": not has_merchant and request.user.is_superuser,
+        },
+        {
+            "title": "Add a warehouse",
+            "text": "Where the goods are and orders are shipped. The built-in one is ready in a minute.",
+            "url": "admin:carts_warehouse_add",
+            "done": "warehouse" in roles,
+            "open": has_merchant and "warehouse" not in roles,
+        },
+        {
+            "title": "Add a cart",
+            "text": "Where you sell, for example a Vend outlet. Test it, look at the preview, switch it on.",
+            "url": "admin:carts_cart_add",
+            "done": False,
+            "open": "warehouse" in roles,
+        },
+    ]
+
+
+def tiles(orders: Any, open_alerts: int) -> dict[str, int]:
+    """One query over the orders."""
+    today = start_of(timezone.localdate())
+    counts = orders.filter(
+        Q(stored_at__gte=today, updated_at__gte=today)
+        | Q(status__in=[Status.NEW, Status.AT_WAREHOUSE, Status.HELD, Status.ERROR])
+    ).aggregate(
+        today=Count("pk", filter=Q(stored_at__gte=today)),
+        waiting=Count("pk", filter=Q(status=Status.NEW)),
+        at_warehouse=Count("pk", filter=Q(status=Status.AT_WAREHOUSE)),
+        attention=Count("pk", filter=Q(status__in=[Status.HELD, Status.ERROR])),
+    )
+    return {**counts, "alerts": open_alerts}
+
+
+def health_rows(connections: list[Connection]) -> list[dict[str, Any]]:
+    """Every connection with its next run. One query."""
+    next_runs = dict(
+        Schedule.objects.filter(
+            connection__in=[connection.pk for connection in connections],
+            setting__is_on=True,
+            setting__minutes__gt=0,
+            connection__is_active=True,
+        )
+        .order_by()
+        .values_list("connection_id")
+        .annotate(next=Min("next_run_at"))
+    )
+    return [
+        {
+            "connection": connection,
+            "role": connection.get_role_display(),
+            "url_name": f"admin:carts_{connection.role}_change",
+            "next_run": next_runs.get(connection.pk),
+        }
+        for connection in connections
+    ]
+
+
+def lanes(request: HttpRequest, now: datetime) -> list[dict[str, Any]]:
+    """What waits and runs, per lane, and the deliveries. Two queries."""
+    runs = scoped(
+        Run.objects.filter(state__in=[Run.State.QUEUED, Run.State.RUNNING]), request.user, "connection__merchant"
+    )
+    counts = {
+        row["lane"]: row
+        for row in runs.order_by()
+        .values("lane")
+        .annotate(
+            due=Count("pk", filter=Q(state=Run.State.QUEUED, run_at__lte=now)),
+            running=Count("pk", filter=Q(state=Run.State.RUNNING)),
+        )
+    }
+    rows = [
+        {
+            "label": label,
+            "due": counts.get(lane.value, {}).get("due", 0),
+            "running": counts.get(lane.value, {}).get("running", 0),
+        }
+        for lane, label in LANE_LABELS.items()
+    ]
+    deliveries = scoped(
+        Delivery.objects.filter(state__in=[Delivery.State.PENDING, Delivery.State.RETRY, Delivery.State.SENDING]),
+        request.user,
+        "connection__merchant",
+    ).aggregate(
+        due=Count("pk", filter=Q(state__in=[Delivery.State.PENDING, Delivery.State.RETRY])),
+        running=Count("pk", filter=Q(state=Delivery.State.SENDING)),
+    )
+    return [*rows, {"label": "Deliveries to warehouses", **deliveries}]
+
+
+# Charts --------------------------------------------------------------------------------------------------------------
+
+
+def stored_chart(series: dict[str, Any]) -> str:
+    return json.dumps(
+        {
+            "labels": series["labels"],
+            "datasets": [
+                {
+                    "label": "Orders downloaded",
+                    "data": series["stored"],
+                    "backgroundColor": "var(--color-primary-500)",
+                    "borderRadius": 3,
+                    "maxBarThickness": 24,
+                }
+            ],
+        }
+    )
+
+
+def latency_chart(series: dict[str, Any]) -> str:
+    line = {"tension": 0.25, "pointRadius": 3, "borderWidth": 2, "spanGaps": True}
+    return json.dumps(
+        {
+            "labels": series["labels"],
+            "datasets": [
+                {
+                    **line,
+                    "label": "Half of the orders within",
+                    "data": series["p50"],
+                    "borderColor": "var(--color-primary-500)",
+                    "backgroundColor": "var(--color-primary-500)",
+                },
+                {
+                    **line,
+                    "label": "95 % within",
+                    "data": series["p95"],
+                    "borderColor": "var(--color-orange-500)",
+                    "backgroundColor": "var(--color-orange-500)",
+                },
+            ],
+        }
+    )
+
+
+def chart_options(*, with_legend: bool) -> str:
+    grey = "#9ca3af"
+    ticks = {"color": grey, "maxTicksLimit": 8, "maxRotation": 0, "autoSkip": True}
+    return json.dumps(
+        {
+            "responsive": True,
+            "maintainAspectRatio": False,
+            "animation": False,
+            "interaction": {"mode": "index", "intersect": False},
+            "plugins": {
+                "legend": {
+                    "display": with_legend,
+                    "position": "bottom",
+                    "labels": {"color": grey, "usePointStyle": True, "boxHeight": 6},
+                }
+            },
+            "scales": {
+                "x": {"grid": {"display": False}, "ticks": ticks},
+                "y": {
+                    "beginAtZero": True,
+                    "ticks": {"color": grey, "maxTicksLimit": 5, "precision": 0 if not with_legend else 2},
+                    "title": {"display": with_legend, "text": "minutes", "color": grey},
+                    "grid": {"color": "rgba(156, 163, 175, .2)"},
+                },
+            },
+        }
+    )

@@ -1,0 +1,353 @@
+"""Carts and warehouses: the gallery, the set-up form, the page with Test, and switching on and off."""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import urlsplit
+
+from django.contrib import admin, messages
+from django.db.models import Model, QuerySet
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
+from django.urls import URLPattern, path, reverse
+from django.utils import timezone
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from unfold.decorators import display
+
+from carts.admin.base import MerchantFilter, PageAdmin, PersonAction, WarehouseFilter
+from carts.admin.scoping import sees_everything, visible_merchants
+from carts.badges import clock, health_badge, muted
+from carts.connection_test import run_test
+from carts.forms.connections import ConnectionForm, LocationFormSet
+from carts.models import Cart, Connection, PickOrder, Warehouse
+from carts.order_flow import TransitionRefused
+from carts.remote import webhook_url
+from carts.setup import roles_of
+from connectors.base import Connector
+from connectors.functions import FUNCTIONS_BY_ROLE, Role
+from connectors.ports import WebhookSource
+from connectors.registry import UnknownConnector, all_connectors, connector_class
+
+OPEN_ALERTS_SHOWN = 5
+
+
+def switch_on(connection: Connection, actor: str, data: dict[str, Any]) -> str:
+    if isinstance(connection, Cart) and connection.warehouse is None:
+        raise TransitionRefused(f"{connection} has no warehouse yet. Choose one in its settings, then switch it on.")
+    Connection.objects.filter(pk=connection.pk).update(is_active=True)
+    return f"{connection} is switched on. The first runs start within a minute."
+
+
+def switch_off(connection: Connection, actor: str, data: dict[str, Any]) -> str:
+    Connection.objects.filter(pk=connection.pk).update(is_active=False)
+    return f"{connection} is switched off. Nothing is downloaded or sent for it any more."
+
+
+def delete(connection: Connection, actor: str, data: dict[str, Any]) -> str:
+    name = str(connection)
+    if connection.orders.exists():  # type: ignore[attr-defined]
+        raise TransitionRefused(f"{name} has orders, so it is kept for their history. Switch it off instead.")
+    if isinstance(connection, Warehouse) and connection.carts.exists():
+        raise TransitionRefused(f"Carts send their orders to {name}. Choose another warehouse for them first.")
+    connection.delete()
+    return f"{name} is deleted."
+
+
+CONNECTION_ACTIONS = (
+    PersonAction(
+        key="switch_on",
+        label="Switch on",
+        icon="toggle_on",
+        explanation="From now on everything that is set up here runs by itself, at its intervals.",
+        done="switched on",
+        run=switch_on,
+        offered=lambda connection: not connection.is_active,
+    ),
+    PersonAction(
+        key="switch_off",
+        label="Switch off",
+        icon="toggle_off",
+        explanation="Nothing is downloaded or sent any more until it is switched on again. Nothing is lost: it goes on "
+        "where it stopped.",
+        done="switched off",
+        run=switch_off,
+        offered=lambda connection: connection.is_active,
+    ),
+    PersonAction(
+        key="delete",
+        label="Delete",
+        icon="delete",
+        explanation="Removes it with its settings. Possible only as long as it has no orders.",
+        done="deleted",
+        run=delete,
+        offered=lambda connection: not connection.orders.exists(),
+        danger=True,
+        bulk=False,
+    ),
+)
+
+
+class ConnectionAdmin(PageAdmin):
+    """What carts and warehouses have in common."""
+
+    role: Role
+    can_add = True
+    page_template = "admin/hub/connection.html"
+    list_filter = (MerchantFilter,)
+    list_select_related = ("merchant",)
+    search_fields = ("name",)
+    search_help_text = "Name"
+    ordering = ("name",)
+    person_actions = CONNECTION_ACTIONS
+
+    # The list --------------------------------------------------------------------------------------------------------
+
+    @display(description="State")
+    def state(self, connection: Connection) -> SafeString:
+        shown = health_badge(connection)
+        if connection.health == "failing":
+            return format_html('{}<span class="im-cell-note">{}</span>', shown, connection.last_error)
+        return shown
+
+    @display(description="System", ordering="connector")
+    def system(self, connection: Connection) -> str:
+        return label_of(connection.connector)
+
+    @display(description="Last success", ordering="last_success_at")
+    def last_success(self, connection: Connection) -> SafeString:
+        return clock(connection.last_success_at)
+
+    def get_list_display(self, request: HttpRequest) -> list[str]:
+        columns = list(super().get_list_display(request))
+        return [*columns, "merchant"] if sees_everything(request.user) else columns
+
+    # Adding and settings ---------------------------------------------------------------------------------------------
+
+    def get_urls(self) -> list[URLPattern]:
+        own = [
+            path(
+                "<path:object_id>/settings/",
+                self.admin_site.admin_view(self.settings_view),
+                name=self.url_name("settings"),
+            ),
+            path("<path:object_id>/test/", self.admin_site.admin_view(self.test_view), name=self.url_name("test")),
+        ]
+        return own + super().get_urls()
+
+    def kinds(self) -> list[type[Connector]]:
+        return [kind for kind in all_connectors() if self.role in roles_of(kind)]
+
+    def add_view(self, request: HttpRequest, form_url: str = "", extra_context: Any = None) -> HttpResponse:
+        """Without a connector chosen: the gallery. With one: its form."""
+        if not self.has_add_permission(request):
+            raise Http404("There is no such page.")
+        merchants = visible_merchants(request.user).filter(is_active=True)
+        if not merchants.exists():
+            return self.page(request, "admin/hub/no_merchant.html", {"title": f"Add {self.opts.verbose_name}"})
+        chosen = request.GET.get("connector", "")
+        kind = next((kind for kind in self.kinds() if kind.key == chosen), None)
+        if kind is None:
+            return self.gallery(request)
+        form = ConnectionForm(request.POST or None, kind=kind, role=self.role, merchants=merchants)
+        if request.method == "POST" and form.is_valid():
+            connection = form.save()
+            messages.success(request, f"{connection} is added. Test it now: every step is shown with what to do.")
+            return HttpResponseRedirect(self.change_link(connection))
+        return self.form_page(request, form, f"Add {kind.label}", None)
+
+    def gallery(self, request: HttpRequest) -> HttpResponse:
+        cards = [
+            {
+                "key": kind.key,
+                "label": kind.label,
+                "summary": kind.summary,
+                "functions": [
+                    {"label": function.label, "extra": not FUNCTIONS_BY_ROLE[self.role][function].default_on}
+                    for function in kind.functions(self.role)
+                ],
+            }
+            for kind in self.kinds()
+        ]
+        return self.page(request, "admin/hub/gallery.html", {"title": f"Add {self.opts.verbose_name}", "cards": cards})
+
+    def settings_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        connection = self.visible_object(request, object_id)
+        merchants = visible_merchants(request.user).filter(pk=connection.merchant_id)
+        form = ConnectionForm(
+            request.POST or None,
+            kind=connection.connector_class,
+            role=self.role,
+            merchants=merchants,
+            connection=connection,
+        )
+        if request.method == "POST" and form.is_valid():
+            form.save()
+            messages.success(request, f"The settings of {connection} are saved.")
+            return HttpResponseRedirect(self.change_link(connection))
+        return self.form_page(request, form, f"Settings of {connection}", connection)
+
+    def form_page(
+        self, request: HttpRequest, form: ConnectionForm, title: str, connection: Connection | None
+    ) -> HttpResponse:
+        return self.page(
+            request,
+            "admin/hub/connection_form.html",
+            {
+                "title": title,
+                "original": connection,
+                "heading": title,
+                "form": form,
+                "summary": form.kind.summary,
+                "connection": connection,
+                "is_cart": self.role is Role.CART,
+                "back": self.change_link(connection) if connection else self.list_link(),
+            },
+        )
+
+    # The page --------------------------------------------------------------------------------------------------------
+
+    def test_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Runs the test and keeps its report on the page. POST only."""
+        connection = self.visible_object(request, object_id)
+        if request.method != "POST":
+            return HttpResponseNotAllowed(["POST"])
+        report = run_test(connection)
+        failed = sum(not step.ok for step in report.steps)
+        if report.ok:
+            messages.success(request, "The test passed: every step is fine.")
+        else:
+            messages.error(
+                request, f"The test found {failed} problem{'s' if failed != 1 else ''}. See what to do below."
+            )
+        return HttpResponseRedirect(f"{self.change_link(connection)}#test")
+
+    def page_context(self, request: HttpRequest, connection: Any) -> dict[str, Any]:
+        kind = connection.connector_class
+        schedules = {schedule.function: schedule for schedule in connection.schedules.all()}
+        settings = {setting.function: setting for setting in connection.function_settings.all()}
+        has_webhooks = issubclass(kind, WebhookSource)
+        return {
+            "connection": connection,
+            "kind_label": kind.label,
+            "is_cart": self.role is Role.CART,
+            "functions": [
+                {
+                    "key": function.value,
+                    "label": function.label,
+                    "help": facts.help,
+                    "setting": settings.get(function.value),
+                    "schedule": schedules.get(function.value),
+                }
+                for function, facts in connection.possible_functions.items()
+            ],
+            "settings": setting_rows(kind, connection),
+            "is_resting": bool(connection.resting_until and connection.resting_until > timezone.now()),
+            "has_webhooks": has_webhooks,
+            "webhook_host": urlsplit(webhook_url(connection)).netloc if has_webhooks else "",
+            "alerts": list(connection.alerts.filter(status="open")[:OPEN_ALERTS_SHOWN]),
+            "recent_runs": list(connection.runs.filter(dry_run=False)[:6]),
+            "can_run": any(setting.is_on for setting in settings.values()),
+            "show_merchant": sees_everything(request.user),
+            "test_url": reverse(f"admin:{self.url_name('test')}", args=[connection.pk]),
+            "settings_url": reverse(f"admin:{self.url_name('settings')}", args=[connection.pk]),
+        }
+
+    def after_action(self, obj: Model) -> str:
+        return self.change_link(obj) if obj.pk else self.list_link()
+
+
+def label_of(connector: str) -> str:
+    try:
+        return connector_class(connector).label
+    except UnknownConnector:
+        return connector
+
+
+def setting_rows(kind: type[Connector], connection: Connection) -> list[tuple[str, str]]:
+    """The options in words. Secrets are never among them."""
+    rows = []
+    for field in kind.Options.fields():
+        value = connection.options.get(field.name, field.default)
+        if field.choices:
+            words = dict(field.choices).get(str(value), str(value or ""))
+        elif isinstance(value, bool):
+            words = "Yes" if value else "No"
+        else:
+            words = str(value) if value not in (None, "") else ""
+        if not field.secret:
+            rows.append((field.label, words))
+    for field in kind.Credentials.fields():
+        rows.append((field.label, "Stored, encrypted" if connection.has_credentials else ""))
+    return rows
+
+
+@admin.register(Cart)
+class CartAdmin(ConnectionAdmin):
+    role = Role.CART
+    list_display = ("name", "state", "system", "warehouse_name", "last_success")
+    list_filter = (WarehouseFilter, MerchantFilter)
+    list_select_related = ("merchant", "warehouse")
+    noun = ("cart", "carts")
+    empty_title = "Add your first cart"
+    empty_text = (
+        "A cart is a place where you sell: one Vend outlet, one web shop. Its orders go to a warehouse, and the "
+        "warehouse's stock comes back to it."
+    )
+
+    @display(description="Warehouse", ordering="warehouse__name")
+    def warehouse_name(self, cart: Cart) -> str | SafeString:
+        return cart.warehouse.name if cart.warehouse else muted("not chosen")
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Cart]:
+        return super().get_queryset(request).select_related("merchant", "warehouse", "location", "outlet")
+
+
+@admin.register(Warehouse)
+class WarehouseAdmin(ConnectionAdmin):
+    role = Role.WAREHOUSE
+    list_display = ("name", "state", "system", "last_success")
+    noun = ("warehouse", "warehouses")
+    empty_title = "Add your first warehouse"
+    empty_text = (
+        "A warehouse holds and ships your goods. The built-in one needs nothing else: orders wait on a pick list, and "
+        "you keep stock and products right here."
+    )
+
+    def get_urls(self) -> list[URLPattern]:
+        own = [
+            path(
+                "<path:object_id>/locations/",
+                self.admin_site.admin_view(self.locations_view),
+                name=self.url_name("locations"),
+            )
+        ]
+        return own + super().get_urls()
+
+    def page_context(self, request: HttpRequest, connection: Any) -> dict[str, Any]:
+        context = super().page_context(request, connection)
+        context["locations"] = list(connection.locations.all())
+        context["carts"] = list(connection.carts.all())
+        context["is_builtin"] = connection.connector == "builtin"
+        if context["is_builtin"]:
+            waiting = (PickOrder.Status.OPEN, PickOrder.Status.PARTLY_SHIPPED)
+            context["to_pick"] = connection.pick_orders.filter(status__in=waiting).count()
+        return context
+
+    def locations_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """The places of the warehouse: added, renamed, switched off."""
+        warehouse = self.visible_object(request, object_id)
+        formset = LocationFormSet(request.POST or None, instance=warehouse, prefix="locations")
+        if request.method == "POST" and formset.is_valid():
+            formset.save()
+            messages.success(request, f"The locations of {warehouse} are saved.")
+            return HttpResponseRedirect(self.change_link(warehouse))
+        return self.page(
+            request,
+            "admin/hub/locations.html",
+            {
+                "title": f"Locations of {warehouse}",
+                "original": warehouse,
+                "formset": formset,
+                "back": self.change_link(warehouse),
+            },
+        )

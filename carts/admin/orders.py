@@ -1,0 +1,282 @@
+"""Orders: the list, an order's page, its address and the CSV export."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from django.contrib import admin, messages
+from django.db import transaction
+from django.db.models import Prefetch, Q, QuerySet
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.urls import NoReverseMatch, URLPattern, path, reverse
+from django.utils import timezone
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from unfold.decorators import display
+
+from carts import order_flow
+from carts.admin.base import CartFilter, MerchantFilter, PageAdmin, person
+from carts.admin.csv_download import stream_csv
+from carts.admin.filters import DayRangeFilter, StateFilter, start_of
+from carts.admin.order_actions import ORDER_ACTIONS, pick_order_of
+from carts.badges import day_and_time, money, muted, state_badge
+from carts.book_checks import BookError
+from carts.forms.orders import AddressForm
+from carts.models import Order, OrderLine, ShipmentLine
+from carts.models.catalogue import sku_key
+from carts.models.fields import plain_decimal
+from carts.order_flow import NOT_SENT, TransitionRefused
+
+Status = Order.Status
+
+MOST_EVENTS_SHOWN = 200
+
+CSV_HEADER = (
+    "Number",
+    "Status",
+    "Problem",
+    "Cart",
+    "Warehouse",
+    "Placed at",
+    "Customer",
+    "E-mail",
+    "Ship to",
+    "Currency",
+    "Total",
+    "Tax",
+    "Shipping",
+    "Discount",
+    "Reference",
+    "External id",
+)
+
+
+class OrderStatusFilter(StateFilter):
+    groups = {
+        "attention": ("Needs attention (held or error)", (Status.HELD, Status.ERROR)),
+        "unshipped": ("Not shipped yet", (Status.NEW, Status.AT_WAREHOUSE)),
+    }
+    states = Status.choices
+
+
+class PlacedFilter(StateFilter):
+    """Today's orders at one click; exact days are in the filter beside it."""
+
+    title = "arrival"
+    parameter_name = "arrived"
+    states = (("today", "Arrived today"),)
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        if self.value() == "today":
+            return queryset.filter(stored_at__gte=start_of(timezone.localdate()))
+        return queryset
+
+
+@admin.register(Order)
+class OrderAdmin(PageAdmin):
+    page_template = "admin/hub/order.html"
+    list_display = ("order_number", "state", "cart_name", "who", "amount", "warehouse_name", "placed")
+    list_filter = (OrderStatusFilter, PlacedFilter, CartFilter, MerchantFilter, ("placed_at", DayRangeFilter))
+    list_select_related = ("cart", "warehouse")
+    search_fields = ("number", "external_id", "reference", "customer_name", "customer_email")
+    search_help_text = "Number, customer, e-mail, SKU …"
+    ordering = ("-placed_at", "-pk")
+    list_before_template = "admin/hub/order_list_tools.html"
+    actions = ("export_csv",)
+    person_actions = ORDER_ACTIONS
+    refusals = (TransitionRefused, BookError)
+    noun = ("order", "orders")
+    empty_title = "No orders yet"
+    empty_text = "Orders appear here as soon as a cart that is switched on downloads them."
+    empty_link = ("admin:carts_cart_changelist", "Go to the carts")
+
+    # The list -------------------------------------------------------------------------------------------------------
+
+    @display(description="Order", ordering="number")
+    def order_number(self, order: Order) -> str:
+        return order.number
+
+    @display(description="Status", ordering="status")
+    def state(self, order: Order) -> SafeString:
+        shown = state_badge(order.status, order.get_status_display())
+        if order.problem:
+            return format_html('{}<span class="im-cell-note">{}</span>', shown, order.problem)
+        if order.cancel_requested_at and order.status != Status.CANCELLED:
+            return format_html('{}<span class="im-cell-note im-quiet">Cancellation requested</span>', shown)
+        return shown
+
+    @display(description="Cart", ordering="cart__name")
+    def cart_name(self, order: Order) -> SafeString:
+        return format_html('<span class="im-nowrap">{}</span>', order.cart.name)
+
+    @display(description="Warehouse", ordering="warehouse__name")
+    def warehouse_name(self, order: Order) -> str | SafeString:
+        return order.warehouse.name if order.warehouse else muted("none")
+
+    @display(description="Customer", ordering="customer_name")
+    def who(self, order: Order) -> str | SafeString:
+        return order.customer_name or order.customer_email or muted("Walk-in customer")
+
+    @display(description="Total", ordering="total")
+    def amount(self, order: Order) -> SafeString:
+        return format_html('<span class="im-nowrap">{}</span>', money(order.total, order.currency))
+
+    @display(description="Placed", ordering="placed_at")
+    def placed(self, order: Order) -> SafeString:
+        return day_and_time(order.placed_at)
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Order], search_term: str
+    ) -> tuple[QuerySet[Order], bool]:
+        term = search_term.strip()
+        if not term:
+            return queryset, False
+        by_field = Q()
+        for name in self.search_fields:
+            by_field |= Q(**{f"{name}__icontains": term})
+        with_sku = OrderLine.objects.filter(sku_key__startswith=sku_key(term)).values("order_id")
+        return queryset.filter(by_field | Q(pk__in=with_sku)), False
+
+    @admin.action(description="Export CSV")
+    def export_csv(self, request: HttpRequest, queryset: QuerySet[Order]) -> HttpResponse:
+        return stream_csv("orders", CSV_HEADER, csv_rows(queryset))
+
+    def export_view(self, request: HttpRequest) -> HttpResponse:
+        """Every order that fits the list's search and filters."""
+        return stream_csv("orders", CSV_HEADER, csv_rows(self.get_changelist_instance(request).get_queryset(request)))
+
+    # An order's page ------------------------------------------------------------------------------------------------
+
+    def get_urls(self) -> list[URLPattern]:
+        own = [
+            path("export/", self.admin_site.admin_view(self.export_view), name=self.url_name("export")),
+            path(
+                "<path:object_id>/address/",
+                self.admin_site.admin_view(self.address_view),
+                name=self.url_name("address"),
+            ),
+        ]
+        return own + super().get_urls()
+
+    def visible_object(self, request: HttpRequest, object_id: object) -> Order:
+        order: Order = super().visible_object(request, object_id)
+        return order
+
+    def page_context(self, request: HttpRequest, order: Order) -> dict[str, Any]:
+        lines = list(order.lines.all())
+        shipments = order.shipments.prefetch_related(
+            Prefetch("lines", ShipmentLine.objects.select_related("order_line"))
+        )
+        pick_order = pick_order_of(order)
+        payload = order.payloads.first()
+        return {
+            "order": order,
+            "lines": lines,
+            "some_shipped": any(line.shipped for line in lines),
+            "charges": [charge for charge in order.charges if charge.get("kind") != "tax"],
+            "track": track(order),
+            "events": list(order.events.all()[:MOST_EVENTS_SHOWN]),
+            "shipments": list(shipments),
+            "deliveries": list(order.deliveries.select_related("connection").prefetch_related("attempt_log")),
+            "failures": list(order.failed_records.filter(status="open")),
+            "pick_order": pick_order,
+            "payload": payload,
+            "can_edit_address": order.status in NOT_SENT,
+            "api_calls_url": link_with("admin:syncjobs_apicall_changelist", f"order={order.pk}"),
+        }
+
+    def address_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Ship-to, editable while the order was not sent."""
+        order = self.visible_object(request, object_id)
+        if order.status not in NOT_SENT:
+            messages.error(
+                request, f"Order {order} is {order.get_status_display().lower()}; its address cannot change any more."
+            )
+            return HttpResponseRedirect(self.change_link(order))
+        can_release = order.status in (Status.HELD, Status.ERROR)
+        form = AddressForm(request.POST or None, initial=order.ship_to, can_release=can_release)
+        if request.method == "POST" and form.is_valid():
+            try:
+                save_address(order, form, person(request))
+                messages.success(request, "The address is saved.")
+                if can_release and form.cleaned_data["release"]:
+                    order_flow.release(order.pk, person(request))
+                    messages.success(request, f"Order {order} is released and goes to the warehouse next.")
+            except TransitionRefused as refusal:
+                messages.error(request, str(refusal))
+            return HttpResponseRedirect(self.change_link(order))
+        return self.page(
+            request,
+            "admin/hub/simple_form.html",
+            {
+                "title": f"Ship-to address of order {order}",
+                "original": order,
+                "heading": f"Ship-to address of order {order}",
+                "problem": order.problem,
+                "form": form,
+                "submit": "Save address",
+                "back": self.change_link(order),
+            },
+        )
+
+
+def save_address(order: Order, form: AddressForm, actor: str) -> None:
+    """Writes the address and the history line, unless the order was sent meanwhile."""
+    with transaction.atomic():
+        current = order_flow.locked(order.pk)
+        if current.status not in NOT_SENT:
+            raise TransitionRefused(f"Order {order} was sent meanwhile; its address was not changed.")
+        current.ship_to = form.address().as_dict()
+        current.save(update_fields=["ship_to", "updated_at"])
+        order_flow.note(current, "address", "Ship-to address changed by hand.", actor)
+
+
+def track(order: Order) -> list[dict[str, Any]]:
+    """The way of an order as the page draws it."""
+    steps = [
+        {"label": "New", "at": order.stored_at, "done": True},
+        {"label": "At warehouse", "at": order.at_warehouse_at, "done": bool(order.at_warehouse_at)},
+        {"label": "Shipped", "at": order.shipped_at, "done": bool(order.shipped_at)},
+        {"label": "Confirmed", "at": order.confirmed_at, "done": bool(order.confirmed_at)},
+    ]
+    if order.status in (Status.HELD, Status.ERROR, Status.CANCELLED):
+        stopped = next((index for index, step in enumerate(steps) if not step["done"]), len(steps))
+        if order.status == Status.CANCELLED:
+            steps = steps[:stopped]
+        steps.insert(
+            stopped,
+            {"label": order.get_status_display(), "at": order.cancelled_at, "stop": True, "done": False},
+        )
+    return steps
+
+
+def link_with(name: str, query: str) -> str:
+    try:
+        return f"{reverse(name)}?{query}"
+    except NoReverseMatch:
+        raise Http404("There is no such page.") from None
+
+
+def csv_rows(orders: QuerySet[Order]) -> Iterator[tuple[object, ...]]:
+    for order in orders.select_related("cart", "warehouse").iterator(chunk_size=1000):
+        ship_to = order.ship_to or {}
+        places = ("name", "street1", "postcode", "city", "country")
+        yield (
+            order.number,
+            order.get_status_display(),
+            order.problem,
+            order.cart.name,
+            order.warehouse.name if order.warehouse else "",
+            timezone.localtime(order.placed_at).isoformat(timespec="seconds"),
+            order.customer_name,
+            order.customer_email,
+            ", ".join(str(ship_to[name]) for name in places if ship_to.get(name)),
+            order.currency,
+            plain_decimal(order.total, 2),
+            plain_decimal(order.tax_total, 2),
+            plain_decimal(order.shipping_total, 2),
+            plain_decimal(order.discount_total, 2),
+            order.reference,
+            order.external_id,
+        )

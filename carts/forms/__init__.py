@@ -1,0 +1,1 @@
+"""Forms of the admin's own pages."""

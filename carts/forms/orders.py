@@ -1,0 +1,111 @@
+"""Forms about orders: an address, a cancellation, a shipment."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from decimal import Decimal
+from typing import Any
+
+from django import forms
+
+from carts.forms.fields import HubForm, ReasonForm
+from carts.models import PickLine
+from carts.models.fields import plain_decimal
+from connectors.records import Address
+
+ADDRESS_LABELS = {
+    "name": "Name",
+    "company": "Company",
+    "street1": "Street and number",
+    "street2": "Address line 2",
+    "suburb": "Suburb",
+    "city": "City",
+    "state": "State or region",
+    "postcode": "Postcode",
+    "country": "Country",
+    "phone": "Phone",
+    "email": "E-mail",
+}
+NEEDED = ("street1", "city", "country")
+
+
+class CancelForm(ReasonForm):
+    tell_warehouse = forms.BooleanField(
+        label="Ask the warehouse to cancel it too",
+        required=False,
+        initial=True,
+        help_text="Only matters for orders that the warehouse already has. Switched off: cancelled here only.",
+    )
+
+
+class AddressForm(HubForm):
+    """The ship-to address of an order that was not sent yet."""
+
+    def __init__(self, *args: Any, can_release: bool = False, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        for name, label in ADDRESS_LABELS.items():
+            self.fields[name] = forms.CharField(label=label, max_length=200, required=name in NEEDED)
+        self.fields["country"].help_text = "Two letters, for example NZ, US or DE."
+        if can_release:
+            self.fields["release"] = forms.BooleanField(
+                label="Release the order: it goes to the warehouse next", required=False, initial=True
+            )
+        self.style_inputs()
+
+    def address(self) -> Address:
+        return Address.from_dict({name: self.cleaned_data[name].strip() for name in ADDRESS_LABELS})
+
+
+class ParcelForm(HubForm):
+    """Carrier and tracking of one shipment."""
+
+    carrier = forms.CharField(label="Carrier", max_length=120, required=False, help_text="For example DHL or NZ Post.")
+    method = forms.CharField(label="Service", max_length=120, required=False, help_text="For example Express.")
+    tracking_number = forms.CharField(label="Tracking number", max_length=200, required=False)
+    tracking_url = forms.URLField(
+        label="Tracking link", max_length=500, required=False, assume_scheme="https", help_text="May stay empty."
+    )
+
+
+class ShipForm(ParcelForm):
+    """Mark shipped: the parcel, and how much of each line is in it (prefilled with what is open)."""
+
+    def __init__(self, *args: Any, lines: Iterable[PickLine], **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.lines = [line for line in lines if line.open_quantity > 0]
+        for line in self.lines:
+            self.fields[self.name_of(line)] = forms.DecimalField(
+                label=f"Quantity of {line.sku or line.name}",
+                min_value=Decimal(0),
+                max_value=line.open_quantity,
+                max_digits=16,
+                decimal_places=5,
+                required=False,
+                initial=plain_decimal(line.open_quantity),
+                widget=forms.NumberInput(attrs={"class": "im-short", "step": "any"}),
+                error_messages={
+                    "max_value": f"Only {plain_decimal(line.open_quantity)} are still open.",
+                    "min_value": "A quantity cannot be negative.",
+                },
+            )
+        self.style_inputs()
+
+    @staticmethod
+    def name_of(line: PickLine) -> str:
+        return f"line_{line.pk}"
+
+    def rows(self) -> list[tuple[PickLine, forms.BoundField]]:
+        return [(line, self[self.name_of(line)]) for line in self.lines]
+
+    def parcel_fields(self) -> list[forms.BoundField]:
+        return [self[name] for name in ("carrier", "method", "tracking_number", "tracking_url")]
+
+    def quantities(self) -> dict[PickLine, Decimal]:
+        chosen = {line: self.cleaned_data.get(self.name_of(line)) or Decimal(0) for line in self.lines}
+        return {line: quantity for line, quantity in chosen.items() if quantity > 0}
+
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean() or self.cleaned_data
+        if not self.errors and not self.quantities():
+            raise forms.ValidationError("Enter a quantity for at least one line.")
+        return cleaned

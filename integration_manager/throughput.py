@@ -1,0 +1,116 @@
+"""The dashboard's charts: orders stored per hour or day, and how long they took to reach the warehouse."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.db.models import Case, Count, DurationField, ExpressionWrapper, F, IntegerField, QuerySet, Value, When
+from django.db.models.functions import TruncDay, TruncHour
+from django.utils import timezone
+
+from carts.models import Order
+
+# Upper ends of the classes into which latencies are counted, in seconds: percentiles follow from the counts, so the
+# database sends a few rows however many orders there are. Fine where it matters, coarse above.
+CLASS_ENDS = (
+    *(1, 2, 3, 5, 7, 10, 15, 20, 30, 45, 60, 90, 120, 180, 240, 300, 420, 600, 900, 1200, 1800, 2700, 3600),
+    *(5400, 7200, 10800, 14400, 21600, 28800, 43200, 86400, 172800, 345600, 604800, 2592000),
+)
+
+
+@dataclass(frozen=True)
+class Span:
+    """What a chart covers, and the width of its steps."""
+
+    key: str
+    label: str
+    steps: int
+    is_hourly: bool
+
+    def times(self, now: datetime) -> list[datetime]:
+        """The beginnings of all steps, the current one last, in the user's zone."""
+        local = timezone.localtime(now)
+        if self.is_hourly:
+            current = local.replace(minute=0, second=0, microsecond=0)
+            return [timezone.localtime(current - timedelta(hours=back)) for back in reversed(range(self.steps))]
+        today = local.date()
+        return [
+            timezone.make_aware(datetime.combine(today - timedelta(days=back), datetime.min.time()))
+            for back in reversed(range(self.steps))
+        ]
+
+
+SPANS = {"24h": Span("24h", "24 hours", 24, True), "30d": Span("30d", "30 days", 30, False)}
+
+
+def percentile(counts: Sequence[int], share: float) -> float | None:
+    """The latency in seconds below which ``share`` of the orders lie; within a class as if evenly spread."""
+    total = sum(counts)
+    if not total:
+        return None
+    wanted, seen = share * total, 0
+    for index, count in enumerate(counts):
+        if count and seen + count >= wanted:
+            low = CLASS_ENDS[index - 1] if index else 0
+            high = CLASS_ENDS[index] if index < len(CLASS_ENDS) else CLASS_ENDS[-1]
+            return low + (high - low) * (wanted - seen) / count
+        seen += count
+    return float(CLASS_ENDS[-1])
+
+
+def charts(orders: QuerySet[Order], span: Span, now: datetime) -> dict[str, Any]:
+    """Labels and series of both charts. Two queries."""
+    times = span.times(now)
+    trunc = TruncHour if span.is_hourly else TruncDay
+    recent = orders.filter(updated_at__gte=times[0])
+    stored = dict(
+        recent.filter(stored_at__gte=times[0])
+        .order_by()
+        .annotate(step=trunc("stored_at"))
+        .values_list("step")
+        .annotate(total=Count("pk"))
+    )
+    latency = ExpressionWrapper(F("at_warehouse_at") - F("stored_at"), output_field=DurationField())
+    classes = Case(
+        *(When(latency__lte=timedelta(seconds=end), then=Value(index)) for index, end in enumerate(CLASS_ENDS)),
+        default=Value(len(CLASS_ENDS)),
+        output_field=IntegerField(),
+    )
+    rows = (
+        recent.filter(at_warehouse_at__gte=times[0])
+        .order_by()
+        .annotate(latency=latency, step=trunc("at_warehouse_at"))
+        .annotate(latency_class=classes)
+        .values_list("step", "latency_class")
+        .annotate(total=Count("pk"))
+    )
+    counted: dict[datetime, list[int]] = defaultdict(lambda: [0] * (len(CLASS_ENDS) + 1))
+    for step, index, total in rows:
+        counted[step][index] += total
+    overall = [sum(column) for column in zip(*counted.values(), strict=True)] if counted else []
+    return {
+        "labels": [f"{time:%H:%M}" if span.is_hourly else f"{time.day} {time:%b}" for time in times],
+        "stored": [stored.get(time, 0) for time in times],
+        "p50": [minutes(percentile(counted[time], 0.5)) if time in counted else None for time in times],
+        "p95": [minutes(percentile(counted[time], 0.95)) if time in counted else None for time in times],
+        "total": sum(stored.values()),
+        "typical": words(percentile(overall, 0.5)),
+        "slow": words(percentile(overall, 0.95)),
+    }
+
+
+def minutes(seconds: float | None) -> float | None:
+    return None if seconds is None else round(seconds / 60, 2)
+
+
+def words(seconds: float | None) -> str:
+    """``8 s``, ``4 min``, ``2.5 h``."""
+    if seconds is None:
+        return ""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

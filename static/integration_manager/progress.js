@@ -1,0 +1,46 @@
+"use strict";
+
+// Looks once a second how the runs of a page are doing, and reloads the page when all of them are finished.
+document.addEventListener("DOMContentLoaded", () => {
+  const box = document.querySelector("[data-progress-url]");
+  if (!box) return;
+  let misses = 0;
+
+  const text = (card, name, value) => {
+    const place = card.querySelector(`[data-show="${name}"]`);
+    if (place && place.textContent !== value) place.textContent = value;
+  };
+
+  const show = (run) => {
+    const card = document.querySelector(`[data-run="${run.id}"]`);
+    if (!card) return;
+    const badge = card.querySelector("[data-show=label]");
+    badge.textContent = run.label;
+    badge.className = `im-badge im-${run.tone}`;
+    text(card, "result", run.error || run.result);
+    text(card, "took", run.took);
+    text(card, "pages", run.pages ? `${run.pages} page${run.pages === 1 ? "" : "s"}` : "");
+    const meter = card.querySelector(".im-meter");
+    if (meter) meter.hidden = run.finished;
+  };
+
+  const look = async () => {
+    try {
+      const answer = await fetch(box.dataset.progressUrl, { headers: { Accept: "application/json" } });
+      if (!answer.ok) throw new Error(answer.status);
+      const progress = await answer.json();
+      misses = 0;
+      progress.runs.forEach(show);
+      const hint = document.getElementById("worker-hint");
+      if (hint) hint.hidden = progress.workers > 0;
+      if (progress.done) {
+        window.location.reload();
+        return;
+      }
+    } catch {
+      misses += 1;
+    }
+    if (misses < 30) window.setTimeout(look, 1000);
+  };
+  window.setTimeout(look, 1000);
+});

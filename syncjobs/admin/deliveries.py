@@ -1,0 +1,111 @@
+"""Deliveries: what must reach a warehouse, with every attempt."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import admin
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.utils import timezone
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from unfold.decorators import display
+
+from carts import order_flow
+from carts.admin.base import ConnectionFilter, MerchantFilter, PageAdmin, PersonAction
+from carts.admin.filters import StateFilter
+from carts.badges import clock, due, state_badge
+from carts.order_flow import TransitionRefused
+from carts.signals import cancellation_wanted
+from syncjobs.models import Delivery
+
+State = Delivery.State
+WAITING = (State.PENDING, State.RETRY)
+
+
+def retry_now(delivery: Delivery, actor: str, data: dict[str, Any]) -> str:
+    """Tries a waiting delivery at once; revives a failed one through the order, which checks that it may go."""
+    if delivery.state in WAITING:
+        if not Delivery.objects.filter(pk=delivery.pk, state__in=WAITING).update(run_at=timezone.now()):
+            raise TransitionRefused(f"{delivery} is being sent at this moment.")
+    elif delivery.state != State.FAILED:
+        raise TransitionRefused(f"{delivery} is {delivery.get_state_display().lower()}; there is nothing to retry.")
+    elif delivery.kind == Delivery.Kind.ORDER:
+        order_flow.resend(delivery.order_id, actor)
+    else:
+        order_flow.note(delivery.order, "cancel_retry", "The warehouse is asked again to cancel.", actor)
+        cancellation_wanted.send(type(delivery.order), order=delivery.order, reason=delivery.order.cancel_reason)
+    return f"{delivery} is tried next."
+
+
+class DeliveryStateFilter(StateFilter):
+    title = "state"
+    field = "state"
+    parameter_name = "state"
+    groups = {"open": ("Not done yet", (State.PENDING, State.SENDING, State.RETRY))}
+    states = State.choices
+
+
+@admin.register(Delivery)
+class DeliveryAdmin(PageAdmin):
+    merchant_path = "connection__merchant"
+    page_template = "admin/hub/delivery.html"
+    list_display = ("what", "order_number", "where", "state_word", "attempts", "next_try", "created")
+    list_filter = (DeliveryStateFilter, ConnectionFilter, MerchantFilter)
+    list_select_related = ("connection", "order")
+    search_fields = ("reference", "order__number", "remote_id")
+    search_help_text = "Order number or reference"
+    ordering = ("-pk",)
+    noun = ("delivery", "deliveries")
+    empty_title = "Nothing was sent yet"
+    empty_text = "Every order that goes to a warehouse, and every cancellation, has its delivery here."
+    person_actions = (
+        PersonAction(
+            key="retry",
+            label="Retry now",
+            icon="replay",
+            explanation="Tries it at once instead of waiting. Where the warehouse may already have it, the hub asks "
+            "first, so nothing is there twice.",
+            done="tried next",
+            run=retry_now,
+            offered=lambda delivery: delivery.state in (*WAITING, State.FAILED),
+        ),
+    )
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Delivery]:
+        return super().get_queryset(request).select_related("connection", "order")
+
+    @display(description="What", ordering="kind")
+    def what(self, delivery: Delivery) -> str:
+        return delivery.get_kind_display()
+
+    @display(description="Order", ordering="order__number")
+    def order_number(self, delivery: Delivery) -> str:
+        return delivery.order.number
+
+    @display(description="To", ordering="connection__name")
+    def where(self, delivery: Delivery) -> str:
+        return delivery.connection.name
+
+    @display(description="State", ordering="state")
+    def state_word(self, delivery: Delivery) -> SafeString:
+        shown = state_badge(delivery.state, delivery.get_state_display())
+        if delivery.error and delivery.state not in (State.DONE, State.CANCELLED):
+            return format_html('{}<span class="im-cell-note">{}</span>', shown, delivery.error)
+        return shown
+
+    @display(description="Next try", ordering="run_at")
+    def next_try(self, delivery: Delivery) -> SafeString | str:
+        return due(delivery.run_at) if delivery.state in WAITING else "–"
+
+    @display(description="Created", ordering="created_at")
+    def created(self, delivery: Delivery) -> SafeString:
+        return clock(delivery.created_at)
+
+    def page_context(self, request: HttpRequest, delivery: Delivery) -> dict[str, Any]:
+        return {
+            "delivery": delivery,
+            "attempts": list(delivery.attempt_log.order_by("-started_at", "-pk")[:100]),
+            "calls": delivery.api_calls.count(),
+        }

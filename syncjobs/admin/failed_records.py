@@ -1,0 +1,213 @@
+"""Failed records: by cause, with payload, reprocess and ignore."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import admin, messages
+from django.db.models import Count, QuerySet
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.urls import URLPattern, path, reverse
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from unfold.decorators import display
+
+from carts.admin.base import ConnectionFilter, MerchantFilter, PageAdmin, PersonAction, person, report_refusals
+from carts.admin.filters import StateFilter
+from carts.badges import clock, count_of, state_badge
+from carts.forms.fields import ReasonForm
+from connectors.functions import Function
+from syncjobs.admin.runs import FunctionFilter, connection_link
+from syncjobs.failures import NotReprocessed, ignore, reprocess
+from syncjobs.models import FailedRecord
+
+Status = FailedRecord.Status
+MOST_AT_ONCE = 1000
+
+
+def reprocess_one(record: FailedRecord, actor: str, data: dict[str, Any]) -> str:
+    reprocess(record, actor)
+    return f"{name_of(record)} was reprocessed."
+
+
+def ignore_one(record: FailedRecord, actor: str, data: dict[str, Any]) -> str:
+    if record.status != Status.OPEN:
+        raise NotReprocessed(f"{name_of(record)} was settled before.")
+    ignore(record, data["reason"], actor)
+    return f"{name_of(record)} is ignored from now on."
+
+
+def name_of(record: FailedRecord) -> str:
+    return f"Record {record.external_id}" if record.external_id else "The record"
+
+
+class FailureStatusFilter(StateFilter):
+    states = Status.choices
+    parameter_name = "status__exact"
+
+
+class CauseFilter(StateFilter):
+    title = "cause"
+    field = "cause"
+    parameter_name = "cause"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        causes = (
+            model_admin.get_queryset(request)
+            .filter(status=Status.OPEN)
+            .order_by()
+            .values("cause")
+            .annotate(total=Count("pk"))
+            .order_by("-total")[:30]
+        )
+        return [(row["cause"], f"{cause_words(row['cause'])} ({row['total']})") for row in causes]
+
+
+def cause_words(cause: str) -> str:
+    return cause.replace("_", " ").capitalize()
+
+
+@admin.register(FailedRecord)
+class FailedRecordAdmin(PageAdmin):
+    merchant_path = "connection__merchant"
+    page_template = "admin/hub/failed_record.html"
+    list_display = ("record", "status_word", "why", "cause_word", "where", "times", "last_seen")
+    list_filter = (FailureStatusFilter, CauseFilter, FunctionFilter, ConnectionFilter, MerchantFilter)
+    list_select_related = ("connection",)
+    search_fields = ("external_id", "reason")
+    search_help_text = "Id or reason"
+    ordering = ("-last_seen_at", "-pk")
+    refusals = (NotReprocessed,)
+    noun = ("record", "records")
+    list_before_template = "admin/hub/failed_record_tools.html"
+    empty_title = "No failed records"
+    empty_text = (
+        "What cannot be taken in or sent is kept here whole, with its reason, until you reprocess or ignore it."
+    )
+    person_actions = (
+        PersonAction(
+            key="reprocess",
+            label="Reprocess",
+            icon="replay",
+            explanation="Tries the record again as it is now in the remote system. If it still fails, it stays here.",
+            done="reprocessed",
+            run=reprocess_one,
+            offered=lambda record: record.status == Status.OPEN,
+        ),
+        PersonAction(
+            key="ignore",
+            label="Ignore",
+            icon="visibility_off",
+            explanation="Leaves the record alone for good. Say why, so that others understand it later.",
+            done="ignored",
+            run=ignore_one,
+            form=ReasonForm,
+            offered=lambda record: record.status == Status.OPEN,
+        ),
+    )
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[FailedRecord]:
+        return super().get_queryset(request).select_related("connection")
+
+    @display(description="Record", ordering="external_id")
+    def record(self, record: FailedRecord) -> str:
+        return record.external_id or f"Record {record.pk}"
+
+    @display(description="State", ordering="status")
+    def status_word(self, record: FailedRecord) -> SafeString:
+        tone = "bad" if record.status == Status.OPEN else ""
+        return state_badge(record.status, record.get_status_display(), tone)
+
+    @display(description="Reason")
+    def why(self, record: FailedRecord) -> SafeString:
+        return format_html(
+            '<span class="im-wrap">{}</span><span class="im-cell-note im-quiet">{}</span>', record.reason, record.fix
+        )
+
+    @display(description="Cause", ordering="cause")
+    def cause_word(self, record: FailedRecord) -> str:
+        return cause_words(record.cause)
+
+    @display(description="Where")
+    def where(self, record: FailedRecord) -> str:
+        return f"{record.connection.name}: {Function(record.function).label}"
+
+    @display(description="Times", ordering="count")
+    def times(self, record: FailedRecord) -> int:
+        return record.count
+
+    @display(description="Last seen", ordering="last_seen_at")
+    def last_seen(self, record: FailedRecord) -> SafeString:
+        return clock(record.last_seen_at)
+
+    def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
+        rows = (
+            self.get_queryset(request)
+            .filter(status=Status.OPEN)
+            .order_by()
+            .values("cause")
+            .annotate(total=Count("pk"))
+            .order_by("-total")[:6]
+        )
+        causes = [{"key": row["cause"], "label": cause_words(row["cause"]), "total": row["total"]} for row in rows]
+        return super().changelist_view(request, {"causes": causes, **(extra_context or {})})
+
+    def get_urls(self) -> list[URLPattern]:
+        own = [
+            path(
+                "<path:object_id>/reprocess-cause/",
+                self.admin_site.admin_view(self.same_cause_view),
+                name=self.url_name("same_cause"),
+            )
+        ]
+        return own + super().get_urls()
+
+    def same_cause(self, request: HttpRequest, record: FailedRecord) -> QuerySet[FailedRecord]:
+        return self.get_queryset(request).filter(
+            status=Status.OPEN,
+            cause=record.cause,
+            connection_id=record.connection_id,
+            function=record.function,
+        )
+
+    def same_cause_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """All open records with this record's cause at the same place: GET asks, POST reprocesses."""
+        record = self.visible_object(request, object_id)
+        records = self.same_cause(request, record)
+        if request.method == "POST":
+            done, refused = 0, []
+            for one in list(records.order_by("pk")[:MOST_AT_ONCE]):
+                try:
+                    reprocess(one, person(request))
+                    done += 1
+                except NotReprocessed as error:
+                    refused.append(f"{name_of(one)}: {error}")
+            if done:
+                messages.success(request, f"{count_of(done, *self.noun)} reprocessed.")
+            report_refusals(request, refused)
+            return HttpResponseRedirect(f"{self.list_link()}?status__exact=open")
+        action = PersonAction(
+            key="reprocess",
+            label="Reprocess all",
+            icon="replay",
+            explanation=f"All open records of {record.connection} with the cause “{cause_words(record.cause)}” are "
+            "tried again as they are now in the remote system.",
+            done="reprocessed",
+            run=reprocess_one,
+        )
+        shown = list(records[:12])
+        return self.ask(request, action, None, shown, records.count(), back=self.change_link(record))
+
+    def page_context(self, request: HttpRequest, record: FailedRecord) -> dict[str, Any]:
+        buttons = self.offered_actions(record)
+        same = self.same_cause(request, record).count() if record.status == Status.OPEN else 0
+        if same > 1:
+            url = reverse("admin:syncjobs_failedrecord_same_cause", args=[record.pk])
+            buttons.insert(1, {"label": f"Reprocess all {same}", "icon": "replay", "danger": False, "url": url})
+        return {
+            "title": name_of(record),
+            "record": record,
+            "buttons": buttons,
+            "cause": cause_words(record.cause),
+            "connection_url": connection_link(record.connection),
+        }
