@@ -94,9 +94,10 @@ class RouteTable:
     """Finds the route of a path; fixed paths before those with named parts."""
 
     def __init__(self, routes: Iterable[Route]) -> None:
+        self.routes = tuple(routes)
         self._fixed: dict[tuple[str, str], Route] = {}
         self._patterns: dict[tuple[str, int], list[tuple[list[str], Route]]] = {}
-        for route in routes:
+        for route in self.routes:
             if "{" in route.template:
                 parts = route.template.split("/")
                 self._patterns.setdefault((route.method, len(parts)), []).append((parts, route))

@@ -120,6 +120,10 @@ class VendSandbox(SandboxServer):
         super().stop()
         self.webhook_sender.stop()
 
+    def route_tables(self) -> dict[str, RouteTable]:
+        """What is served, by family: ``dated``, ``2.0``, ``2.1``, ``3.0``, ``1.0``, ``0.9`` and ``site``."""
+        return dict(self._tables)
+
     # Answering
 
     def resolve(self, request: Request) -> Handler | None:

@@ -103,7 +103,10 @@ class StockBook(ReferenceBook):
             raise bad_request(f"{where}: {', '.join(sorted(missing))} missing.")
         if not isinstance(row["quantity"], str) or len(row["quantity"]) > 32:
             raise bad_request(f"{where}: quantity must be a numeric string.")
-        quantity = decimal_of(row["quantity"])
+        try:
+            quantity = Decimal(row["quantity"])
+        except ArithmeticError:
+            raise bad_request(f"{where}: {row['quantity']!r} is not a number.") from None
         self._check_sign(where, row, quantity)
         product = self.product_feed.by_id.get(row["product_id"])
         if product is None or product["deleted_at"] is not None:
