@@ -6,9 +6,13 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
+from django.conf import settings
+from django.core.exceptions import RequestDataTooBig
 from django.db import IntegrityError
 from rest_framework import serializers, status
 from rest_framework.exceptions import APIException, ValidationError
+from rest_framework.response import Response
+from rest_framework.views import exception_handler
 
 from carts.setup import SetupErrors
 
@@ -18,6 +22,20 @@ class Conflict(APIException):
 
     status_code = status.HTTP_409_CONFLICT
     default_code = "conflict"
+
+
+class BodyTooLarge(APIException):
+    status_code = status.HTTP_413_REQUEST_ENTITY_TOO_LARGE
+    default_code = "too_large"
+
+    def __init__(self) -> None:
+        megabytes = settings.DATA_UPLOAD_MAX_MEMORY_SIZE // (1024 * 1024)
+        super().__init__(f"The request is too large: send at most {megabytes} MB at once.")
+
+
+def answer_to(error: Exception, context: dict[str, Any]) -> Response | None:
+    """How errors are answered: as usual, and a body that is too large in JSON as well."""
+    return exception_handler(BodyTooLarge() if isinstance(error, RequestDataTooBig) else error, context)
 
 
 class ProblemSerializer(serializers.Serializer):

@@ -12,7 +12,7 @@ from django_filters.fields import IsoDateTimeField
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema_field
 
-LARGEST_ID = 2**63 - 1
+from carts.api.scoping import LARGEST_ID
 
 
 class IdFormField(forms.IntegerField):

@@ -8,12 +8,21 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from django.db.models import Model, QuerySet
+from django.http import Http404
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 from rest_framework.request import Request
 
-from carts.admin.scoping import merchant_ids, sees_everything
 from carts.models import ApiToken, Merchant
+
+LARGEST_ID = 2**63 - 1
+
+
+def as_id(value: object) -> int | None:
+    """An id from a URL or a body; None for what cannot be one."""
+    text = str(value)
+    number = int(text) if text.isascii() and text.isdigit() and len(text) < 20 else -1
+    return number if 0 <= number <= LARGEST_ID else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +58,8 @@ def scope_of(request: Request) -> Scope:
 
 
 def find_scope(request: Request) -> Scope:
+    from carts.admin.scoping import merchant_ids, sees_everything  # the admin is loaded after the REST framework
+
     if isinstance(request.auth, ApiToken):
         return Scope(frozenset([request.auth.merchant_id]))
     user = request.user
@@ -76,6 +87,12 @@ class MerchantScopedMixin:
 
     merchant_path: ClassVar[str] = "merchant"
     request: Request
+    kwargs: dict[str, str]
+
+    def get_object(self) -> Any:
+        if as_id(self.kwargs["pk"]) is None:
+            raise Http404
+        return super().get_object()  # type: ignore[misc]
 
     def get_queryset(self) -> QuerySet[Any]:
         return scope_of(self.request).limit(super().get_queryset(), self.merchant_path)  # type: ignore[misc]
@@ -92,8 +109,10 @@ class ScopedRelatedField(serializers.PrimaryKeyRelatedField):
         return scope_of(self.context["request"]).limit(super().get_queryset(), self.merchant_path)
 
     def to_internal_value(self, data: Any) -> Model:
-        if isinstance(data, float):
-            self.fail("incorrect_type", data_type="float")
+        if isinstance(data, bool | float) or not isinstance(data, int | str):
+            self.fail("incorrect_type", data_type=type(data).__name__)
+        if as_id(data) is None:
+            self.fail("does_not_exist", pk_value=data)
         return super().to_internal_value(data)  # type: ignore[no-any-return]
 
 

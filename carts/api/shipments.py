@@ -167,12 +167,12 @@ def chosen_lines(
     if wanted is None:
         return None
     chosen: dict[OrderLine, Decimal] = {}
-    errors: list[dict[str, list[str]]] = [{} for _ in wanted]
-    for part, problems in zip(wanted, errors, strict=True):
+    errors: dict[int, dict[str, list[str]]] = {}
+    for number, part in enumerate(wanted):
         key = "line" if "line" in part else "sku"
         fitting = [line for line in lines if line.ships and is_meant(line, part)]
         if not fitting:
-            problems[key] = ["The order has no such line to ship."]
+            errors[number] = {key: ["The order has no such line to ship."]}
             continue
         rest: Decimal = part["quantity"]
         for line in fitting:
@@ -182,8 +182,8 @@ def chosen_lines(
                 rest -= taken
         if rest:
             still_open = part["quantity"] - rest
-            problems["quantity"] = [f"Only {plain_decimal(still_open)} still open."]
-    if any(errors):
+            errors[number] = {"quantity": [f"Only {plain_decimal(still_open)} still open."]}
+    if errors:
         raise serializers.ValidationError({"lines": errors})
     return chosen
 

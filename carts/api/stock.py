@@ -16,8 +16,8 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from carts.api.fields import HubSerializer, QuantityText
-from carts.api.filters import LARGEST_ID, IdFilter, MomentFilter
-from carts.api.scoping import MerchantScopedMixin, scope_of
+from carts.api.filters import IdFilter, MomentFilter
+from carts.api.scoping import LARGEST_ID, MerchantScopedMixin, scope_of
 from carts.models import Location, StockLevel, Warehouse
 from carts.models.catalogue import sku_key
 from carts.warehouse_book import BookError, StockChange, WarehouseBook
@@ -59,9 +59,10 @@ class RowErrorSerializer(serializers.Serializer):
 
 
 class RowErrorsSerializer(serializers.Serializer):
-    """Which rows are wrong. Nothing was stored."""
+    """Which rows are wrong, or what is wrong with the request as a whole. Nothing was stored."""
 
-    rows = RowErrorSerializer(many=True)
+    rows = RowErrorSerializer(many=True, required=False)
+    detail = serializers.CharField(required=False)
 
 
 class StockChangeSerializer(serializers.Serializer):
@@ -99,9 +100,9 @@ class InventoryViewSet(MerchantScopedMixin, mixins.ListModelMixin, viewsets.Gene
     def set_levels(self, request: Request) -> Response:
         """Sets what may be sold at built-in warehouses: all rows, or none when one of them is wrong."""
         if not isinstance(request.data, list):
-            raise serializers.ValidationError({"detail": "Send a list of rows."})
+            return Response({"detail": "Send a list of rows."}, status=400)
         if len(request.data) > MOST_ROWS:
-            raise serializers.ValidationError({"detail": f"Send at most {MOST_ROWS:,} rows at once."})
+            return Response({"detail": f"Send at most {MOST_ROWS:,} rows at once."}, status=400)
         rows, errors = read_rows(request.data)
         places = StockPlaces(request, rows)
         seen: dict[tuple[int, str], int] = {}
@@ -117,8 +118,12 @@ class InventoryViewSet(MerchantScopedMixin, mixins.ListModelMixin, viewsets.Gene
             errors[number - 1] = problem
         if any(errors):
             wrong = [{"row": number, "errors": error} for number, error in enumerate(errors, 1) if error]
-            raise serializers.ValidationError({"rows": wrong})
-        return Response(StockChangeSerializer(store_levels(wanted)).data)
+            return Response({"rows": wrong}, status=400)
+        try:
+            change = store_levels(wanted)
+        except BookError as error:
+            return Response({"detail": f"{error} {error.fix}".strip()}, status=400)
+        return Response(StockChangeSerializer(change).data)
 
 
 def read_rows(data: Sequence[Any]) -> tuple[list[dict[str, Any]], list[Errors]]:
@@ -176,12 +181,9 @@ class StockPlaces:
 
 
 def store_levels(wanted: dict[int, list[tuple[Location, str, Decimal]]]) -> StockChange:
-    """All warehouses in one transaction."""
+    """All warehouses in one transaction. Raises ``BookError``."""
     change = StockChange()
-    try:
-        with transaction.atomic():
-            for warehouse_id in sorted(wanted):
-                change += WarehouseBook(warehouse_id).set_available(wanted[warehouse_id])
-    except BookError as error:
-        raise serializers.ValidationError({"detail": f"{error} {error.fix}".strip()}) from error
+    with transaction.atomic():
+        for warehouse_id in sorted(wanted):
+            change += WarehouseBook(warehouse_id).set_available(wanted[warehouse_id])
     return change

@@ -1,0 +1,138 @@
+"""One of everything that the API shows, for one merchant."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+from django.db.models import Model
+from django.utils import timezone
+
+from carts import order_flow
+from carts.models import (
+    Alert,
+    Customer,
+    Merchant,
+    Order,
+    Outlet,
+    Product,
+    StockLevel,
+)
+from carts.setup import default_functions, set_functions
+from carts.warehouse_book import WarehouseBook
+from connectors.functions import Function
+from connectors.records import ShipmentLineRecord, ShipmentRecord
+from syncjobs.delivering import outbound_order
+from syncjobs.models import (
+    ApiCall,
+    ApiCallBody,
+    Delivery,
+    DeliveryAttempt,
+    FailedRecord,
+    Run,
+    WebhookEvent,
+)
+from tests.factories import NUMBERS, PLACED_AT, make_builtin_warehouse, make_cart, make_order
+
+# Nobody listens there, and the hub may not talk to it: no test of a cart leaves this machine.
+VEND_OPTIONS = {"vend_url": "http://127.0.0.1:1", "outlet_name": "Main Outlet"}
+VEND_CREDENTIALS = {"access_token": "lsxs_pt_secret"}
+
+
+@dataclass(frozen=True)
+class World:
+    """A merchant and one row of each model."""
+
+    merchant: Merchant
+    rows: dict[type[Model], Any]
+
+    def __getitem__(self, model: type[Any]) -> Any:
+        return self.rows[model]
+
+
+def make_world(merchant: Merchant) -> World:
+    number = next(NUMBERS)
+    warehouse = make_builtin_warehouse(merchant)
+    cart = make_cart(warehouse, options=VEND_OPTIONS, credentials=VEND_CREDENTIALS)
+    set_functions(cart, default_functions(cart))
+    location = warehouse.locations.get()
+    level = StockLevel.objects.create(
+        location=location, sku=f"SKU-{number}", available=5, on_hand=7, read_at=PLACED_AT, changed_at=PLACED_AT
+    )
+    customer = Customer.objects.create(connection=cart, external_id=f"customer-{number}", first_name="Ada")
+    order = at_warehouse(make_order(cart, (("SKU-1", "3"), ("SKU-2", "1.5")), customer=customer))
+    order_flow.add_shipment(
+        order.pk,
+        ShipmentRecord(
+            external_id=f"parcel-{number}",
+            order_reference=order.reference,
+            shipped_at=PLACED_AT,
+            lines=(ShipmentLineRecord(sku="SKU-1", quantity=Decimal(1)),),
+        ),
+    )
+    delivery = Delivery.objects.create(
+        connection=warehouse, order=order, kind="order", reference=order.reference, state="done", run_at=PLACED_AT
+    )
+    DeliveryAttempt.objects.create(delivery=delivery, number=1, started_at=PLACED_AT)
+    run = Run.objects.create(
+        connection=cart,
+        function=Function.ORDER_DOWNLOAD,
+        feed=Function.ORDER_DOWNLOAD,
+        lane="orders",
+        trigger="schedule",
+        state="done",
+        run_at=PLACED_AT,
+        counts={"created": 1},
+    )
+    call = ApiCall.objects.create(
+        connection=cart, run=run, method="GET", url="https://shop.example/sales", status=200, started_at=PLACED_AT
+    )
+    ApiCallBody.objects.create(call=call, request=b"", response=ApiCallBody.pack('{"data": []}'))
+    rows = [
+        warehouse,
+        cart,
+        location,
+        level,
+        customer,
+        order,
+        delivery,
+        run,
+        call,
+        Outlet.objects.create(connection=cart, external_id=f"outlet-{number}", name="Main Outlet"),
+        Product.objects.create(
+            connection=warehouse,
+            external_id=f"product-{number}",
+            sku=f"SKU-{number}",
+            name="Article",
+            prices={"Retail": "20.00"},
+            tags=["new"],
+        ),
+        Alert.objects.create(merchant=merchant, connection=cart, kind="outage", key=f"{number}", message="It is down."),
+        FailedRecord.objects.create(
+            connection=cart,
+            function=Function.ORDER_DOWNLOAD,
+            external_id=f"sale-{number}",
+            cause="unreadable",
+            reason="It has no date.",
+            payload='{"id": "sale"}',
+        ),
+        WebhookEvent.objects.create(
+            connection=cart,
+            state="done",
+            topic="sale.update",
+            headers={"content-type": "application/json"},
+            body=b"{}",
+            processed_at=timezone.now(),
+        ),
+    ]
+    return World(merchant, {type(row): row for row in rows})
+
+
+def at_warehouse(order: Order) -> Order:
+    """The order as it is after it was sent: at the built-in warehouse it stands in the book."""
+    if order.warehouse is not None and order.warehouse.connector == "builtin":
+        WarehouseBook(order.warehouse_id).receive([outbound_order(order, list(order.lines.all()))])
+    Order.objects.filter(pk=order.pk).update(status=Order.Status.AT_WAREHOUSE, at_warehouse_at=timezone.now())
+    order.refresh_from_db()
+    return order
