@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import parse_qs
 
 from django.contrib import admin
 from django.db.models import QuerySet
@@ -80,4 +81,11 @@ class WebhookEventAdmin(PageAdmin):
         return clock(event.received_at)
 
     def page_context(self, request: HttpRequest, event: WebhookEvent) -> dict[str, Any]:
-        return {"event": event, "headers": mask_headers(event.headers)}
+        return {"event": event, "body": payload_of(event.text), "headers": mask_headers(event.headers)}
+
+
+def payload_of(text: str) -> str:
+    """The body for people: a form's ``payload`` field (how some systems wrap their JSON) is unwrapped."""
+    if not text.startswith("payload="):
+        return text
+    return parse_qs(text).get("payload", [text])[0]
