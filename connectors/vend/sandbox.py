@@ -113,8 +113,9 @@ class VendSandbox(SandboxServer):
     # Life
 
     def start(self) -> Self:
+        super().start()
         self.webhook_sender.start()
-        return super().start()
+        return self
 
     def stop(self) -> None:
         super().stop()

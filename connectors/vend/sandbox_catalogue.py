@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from decimal import Decimal
@@ -65,6 +66,7 @@ PRODUCT_DEFAULTS: dict[str, Any] = {
     "image_url": NO_IMAGE,
     "image_thumbnail_url": NO_IMAGE.replace("standard", "thumb"),
 }
+INDEXED = ("name", "sku", "family_id")
 # Fields a test may give to ``add_product`` besides the defaults above.
 OTHER_FIELDS = (
     "id",
@@ -89,6 +91,8 @@ class Catalogue(StockBook):
         self.variant_attribute_feed: Feed[Record] = Feed()
         self.price_book_feed: Feed[Record] = Feed()
         self.price_book_product_feed: Feed[Record] = Feed()
+        # Every name, SKU and family a product ever had: looked up quickly, then compared with what holds now.
+        self._index: defaultdict[tuple[str, str], dict[str, None]] = defaultdict(dict)
         self._composites: dict[str, list[tuple[str, Decimal]]] = {}
         super().__init__(seed, now, tax_exclusive)
         self.discount_product = self.add_product(
@@ -107,10 +111,16 @@ class Catalogue(StockBook):
         return self.get(self.product_feed, product, "The product")
 
     def product_by_sku(self, sku: str) -> Record:
-        for product in self.products:
-            if product["sku"] == sku:
-                return product
+        """The first product with this SKU. Raises ``LookupError``."""
+        for product in self.products_with("sku", sku):
+            return product
         raise LookupError(f"The sandbox has no product with SKU {sku!r}.")
+
+    def products_with(self, name: str, value: str) -> list[Record]:
+        """The products that are not deleted with this ``name``, ``sku`` or ``family_id``."""
+        with self.lock:
+            found = (self.product_feed.by_id[product_id] for product_id in self._index.get((name, value), ()))
+            return [product for product in found if product[name] == value and product["deleted_at"] is None]
 
     def add_product(
         self,
@@ -222,6 +232,8 @@ class Catalogue(StockBook):
 
     def _product_changed(self, product: Record) -> Record:
         self.touch(self.product_feed, product)
+        for name in INDEXED:
+            self._index[(name, product[name])][product["id"]] = None
         self.on_event("product.update", product)
         return product
 

@@ -25,6 +25,7 @@ class FulfilmentBook(SalesBook):
 
     def __init__(self, seed: int, now: Callable[[], datetime], tax_exclusive: bool) -> None:
         self._fulfilments: dict[str, Record] = {}
+        self._of_sale: dict[str, Record] = {}
         super().__init__(seed, now, tax_exclusive)
 
     @property
@@ -39,14 +40,15 @@ class FulfilmentBook(SalesBook):
             raise not_found("The fulfillment") from None
 
     def fulfilments_of(self, sale: Sale) -> list[Record]:
-        return [record for record in self.fulfilments if record["sale_id"] == sale.id]
+        record = self._of_sale.get(sale.id)
+        return [record] if record else []
 
     def fulfilment_changed(self, sale: Sale) -> None:
         """Keeps the fulfilment of a changed sale in step with it."""
         known = self.fulfilments_of(sale)
         if sale.state == "voided":
             for record in known:
-                del self._fulfilments[record["id"]]
+                del self._fulfilments[record["id"]], self._of_sale[sale.id]
         elif not known and sale.state == "pending" and sale.awaits_fulfilment:
             self._add_fulfilment(sale)
         elif sale.state == "closed":
@@ -74,7 +76,7 @@ class FulfilmentBook(SalesBook):
             version=1,
             last_request=None,
         )
-        self._fulfilments[record["id"]] = record
+        self._fulfilments[record["id"]] = self._of_sale[sale.id] = record
 
     def _advance(self, record: Record, state: str) -> None:
         record["state"] = state

@@ -57,7 +57,7 @@ def create_products(store: VendStore, body: Mapping[str, Any]) -> list[str]:
     name = body.get("name")
     if not isinstance(name, str) or not name.strip():
         raise bad_request("name is required.")
-    if any(product["name"] == name for product in store.products):
+    if store.products_with("name", name):
         raise conflict(f"A product named {name} exists already.")
     variants = rows(body, "variants") or [{}]
     if len(variants) > MOST_VARIANTS:
@@ -98,7 +98,7 @@ def check_sku(store: VendStore, sku: Any, but: str = "") -> None:
         return
     if not isinstance(sku, str) or any(letter.isspace() for letter in sku):
         raise unprocessable(f"The SKU {sku!r} contains white space.")
-    if sku and any(product["sku"] == sku and product["id"] != but for product in store.products):
+    if sku and any(product["id"] != but for product in store.products_with("sku", sku)):
         raise unprocessable(f"The SKU {sku} is in use already.")
 
 
@@ -212,8 +212,7 @@ def update_product(store: VendStore, product_id: str, body: Mapping[str, Any]) -
 
 
 def family_of(store: VendStore, product: Record) -> list[Record]:
-    root = product["variant_parent_id"] or product["id"]
-    return [other for other in store.products if (other["variant_parent_id"] or other["id"]) == root]
+    return store.products_with("family_id", product["family_id"])
 
 
 def check_update(store: VendStore, product: Record, common: Mapping[str, Any], details: Mapping[str, Any]) -> None:
@@ -228,7 +227,7 @@ def check_update(store: VendStore, product: Record, common: Mapping[str, Any], d
     known(store.product_type_feed, common.get("product_category_id"), "category")
     name = common.get("name")
     family = {member["id"] for member in family_of(store, product)}
-    if name and any(other["name"] == name and other["id"] not in family for other in store.products):
+    if name and any(other["id"] not in family for other in store.products_with("name", name)):
         raise unprocessable(f"A product named {name} exists already.")
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
-from connectors.vend.sandbox_core import bad_request, decimal_of, parse_time, unprocessable
+from connectors.vend.sandbox_core import bad_request, decimal_of, mask_cards, parse_time, unprocessable
 from connectors.vend.sandbox_sale import STATUSES, ZERO, Sale
 from connectors.vend.sandbox_sales import check_words
 from connectors.vend.sandbox_store import VendStore
@@ -37,6 +37,7 @@ def dated_changes(store: VendStore, body: Mapping[str, Any], source: Mapping[str
     for name in ("id", "attributes", "note", "invoice_number", "short_code"):
         if body.get(name) is not None:
             changes[name] = body[name]
+    changes = mask_cards(changes)
     if "customer_id" in body:
         changes["customer_id"] = known_customer(store, body["customer_id"])
     if body.get("date"):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from connectors.sandbox import BadMessage, Request, Response, Route
-from connectors.vend.sandbox_core import Feed, Record, bad_request, not_found, parse_time
+from connectors.vend.sandbox_core import Feed, Record, bad_request, mask_cards, not_found, parse_time
 from connectors.vend.sandbox_paging import Pager, is_deleted, whole_number
 from connectors.vend.sandbox_reference import CUSTOMER_FIELDS
 from connectors.vend.sandbox_sale import Sale
@@ -103,11 +103,11 @@ class CustomerRoutes:
         yield "dated", Route("DELETE", "/customers/{id}/addresses/{address_id}", self.delete_address, write)
 
     def create(self, request: Request) -> Response:
-        customer = self.store.add_customer(**writable(object_of(request), CUSTOMER_FIELDS))
+        customer = self.store.add_customer(**mask_cards(writable(object_of(request), CUSTOMER_FIELDS)))
         return self.pager.single(customer, request.family, 201)
 
     def update(self, request: Request) -> Response:
-        fields = writable(object_of(request), CUSTOMER_FIELDS)
+        fields = mask_cards(writable(object_of(request), CUSTOMER_FIELDS))
         return self.pager.single(self.store.update_customer(request.params["id"], **fields), request.family)
 
     def delete(self, request: Request) -> Response:
@@ -120,7 +120,7 @@ class CustomerRoutes:
         return self.sandbox.data([address_shape(address) for address in owned])
 
     def add_address(self, request: Request) -> Response:
-        address = self.store.add_address(request.params["id"], **object_of(request))
+        address = self.store.add_address(request.params["id"], **mask_cards(object_of(request)))
         return self.sandbox.data(address_shape(address, with_token=True), 201)
 
     def address(self, request: Request) -> Response:
@@ -128,7 +128,7 @@ class CustomerRoutes:
 
     def update_address(self, request: Request) -> Response:
         address = self._address(request)
-        self.store.update_address(address["customer_id"], address["id"], **object_of(request))
+        self.store.update_address(address["customer_id"], address["id"], **mask_cards(object_of(request)))
         return self.sandbox.data(address_shape(address))
 
     def delete_address(self, request: Request) -> Response:

@@ -266,11 +266,13 @@ class SalesBook(Catalogue):
     # Changing sales
 
     def update_sale(self, sale: Any, **changes: Any) -> Sale:
-        """Changes any field, ``status``, ``lines`` or ``payments`` of a sale: a new version, back at the end of the
+        """Changes any field, ``status``, ``customer``, ``lines`` or ``payments`` of a sale: a new version, back at the end of the
         feed, stock booked accordingly. Nothing is forbidden here; the API's own rules are in ``change_sale``."""
         with self.lock:
             record = self.sale(sale)
             lines, payments = changes.pop("lines", None), changes.pop("payments", None)
+            if "customer" in changes:
+                changes["customer_id"] = id_of(changes.pop("customer"))
             self._apply(record, changes)
             if lines is not None:
                 record.line_items = [self._line(record, place, line) for place, line in enumerate(lines)]
@@ -365,17 +367,25 @@ class SalesBook(Catalogue):
         with self.lock:
             back = self.start_return(sale, void_parked=False)
             if lines is not None:
-                wanted = {id_of(product): decimal_of(quantity) for product, quantity in lines}
-                back.line_items = [line for line in back.line_items if line.product_id in wanted]
-                for line in back.line_items:
-                    line.quantity = -wanted[line.product_id]
-                    line.tax_components = self._tax_components(line)
+                self._keep_lines(back, {id_of(product): decimal_of(quantity) for product, quantity in lines})
             for line in back.line_items:
                 line.status = "CONFIRMED"
             back.state, back.restock = "closed", restock
             self._apply(back, overrides)
             back.payments = [self._payment(back, to_cents(back.total_price_incl))]
             return self.sale_changed(back)
+
+    def _keep_lines(self, back: Sale, wanted: dict[str, Decimal]) -> None:
+        """Cuts a return down to the quantities by product; a product on several lines is taken from the first ones."""
+        kept = []
+        for line in back.line_items:
+            quantity = min(wanted.get(line.product_id, ZERO), -line.quantity)
+            if quantity > 0:
+                wanted[line.product_id] -= quantity
+                line.quantity = -quantity
+                line.tax_components = self._tax_components(line)
+                kept.append(line)
+        back.line_items = kept
 
     # Over the API
 

@@ -256,6 +256,20 @@ def test_customers_are_written_over_the_api(caller: Caller, store: VendStore) ->
     assert made["id"] not in [customer["id"] for customer in caller.feed("customers")]
 
 
+@pytest.mark.parametrize(
+    ("note", "kept"),
+    [
+        ("card 4111 1111 1111 1111 ok", "card **** **** **** **** ok"),
+        ("4111-1111-1111-1111", "****-****-****-****"),
+        ("order 4111111111111112", "order 4111111111111112"),
+        ("call +64 21 555 1234", "call +64 21 555 1234"),
+    ],
+)
+def test_card_numbers_are_masked_without_a_word(caller: Caller, note: str, kept: str) -> None:
+    body = {"first_name": "Ada", "last_name": "Lovelace", "note": note}
+    assert caller.data("POST", "customers", body, 201)["note"] == kept
+
+
 def test_customer_addresses_of_the_dated_versions(caller: Caller, store: VendStore) -> None:
     customer = store.customers[0]
     path = f"customers/{customer.id}/addresses"

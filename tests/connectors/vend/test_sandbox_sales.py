@@ -241,6 +241,14 @@ def test_a_finished_return_pays_back_and_restocks(store: VendStore, restock: boo
     assert level(store) == 97
 
 
+def test_a_return_takes_from_the_first_lines(store: VendStore) -> None:
+    product, other = store.products[:2]
+    sale = store.add_sale(lines=[(product, 2), (other, 1), (product, 3)])
+    back = store.return_sale(sale, lines=[(product, 4)])
+    assert [(line.product_id, line.quantity) for line in back.line_items] == [(product.id, -2), (product.id, -2)]
+    assert level(store) == 99
+
+
 def test_an_exchange_takes_one_and_gives_another(store: VendStore) -> None:
     given, taken = store.products[:2]
     sale = store.add_sale(lines=[{"product": given, "quantity": -1, "is_return": True}, (taken, 1)])
