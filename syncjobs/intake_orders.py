@@ -110,6 +110,8 @@ def store_new_orders(
         )
         if order.problem:
             events.append(OrderEvent(order=order, kind=order.status, message=order.problem))
+        if order.status == Status.SHIPPED:
+            events.append(OrderEvent(order=order, kind="shipped", message="Nothing to ship: the order holds no goods."))
         if record.raw:
             payloads.append(OrderPayload(order=order, version=record.version, body=OrderPayload.pack(record.raw)))
         if order.status == Status.NEW and order.warehouse_id is not None:
