@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 from typing import Any
 
@@ -227,3 +228,23 @@ def test_the_feed_can_be_encoded_ahead(caller: Caller) -> None:
     caller.sandbox.encode_sales("2026-07")
     caller.sandbox.encode_sales("2.0")
     assert caller.feed("sales") == before
+
+
+def test_many_threads_see_one_shop(caller: Caller) -> None:
+    store = caller.sandbox.store
+    product, outlet = store.products[0], store.outlets[0]
+    store.set_level(product, outlet, 1000)
+
+    def sell(_: int) -> None:
+        own = Caller(caller.sandbox)
+        for _ in range(25):
+            store.add_sale(outlet, [(product, 1)])
+            own.get("sales", page_size=10)
+        own.close()
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(sell, range(4)))
+    assert store.level(product, outlet) == 900
+    feed = caller.feed("sales")
+    assert len({sale["id"] for sale in feed}) == len(feed) == 123
+    assert len({sale.invoice_number for sale in store.sales}) == 123
