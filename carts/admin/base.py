@@ -105,11 +105,21 @@ class HubAdmin(MerchantScope, ModelAdmin):
     def url_name(self, key: str) -> str:
         return f"{self.opts.app_label}_{self.opts.model_name}_{key}"
 
+    def guarded(self, view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
+        """A view of our own: behind the login, and not there for people who may not see this kind of thing."""
+
+        def shown(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+            if not self.has_view_permission(request):
+                raise Http404("There is no such page.")
+            return view(request, *args, **kwargs)
+
+        return self.admin_site.admin_view(shown)  # type: ignore[no-any-return]
+
     def get_urls(self) -> list[URLPattern]:
         own = [
             path(
                 f"<path:object_id>/{action.key.replace('_', '-')}/",
-                self.admin_site.admin_view(self.act_on_one),
+                self.guarded(self.act_on_one),
                 {"key": action.key},
                 name=self.url_name(action.key),
             )

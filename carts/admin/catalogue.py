@@ -93,9 +93,9 @@ class ProductAdmin(PageAdmin):
 
     def get_urls(self) -> list[URLPattern]:
         own = [
-            path("import/", self.admin_site.admin_view(self.import_view), name=self.url_name("import")),
-            path("export/", self.admin_site.admin_view(self.export_view), name=self.url_name("export")),
-            path("<path:object_id>/edit/", self.admin_site.admin_view(self.edit_view), name=self.url_name("edit")),
+            path("import/", self.guarded(self.import_view), name=self.url_name("import")),
+            path("export/", self.guarded(self.export_view), name=self.url_name("export")),
+            path("<path:object_id>/edit/", self.guarded(self.edit_view), name=self.url_name("edit")),
         ]
         return own + super().get_urls()
 

@@ -127,10 +127,10 @@ class ConnectionAdmin(PageAdmin):
         own = [
             path(
                 "<path:object_id>/settings/",
-                self.admin_site.admin_view(self.settings_view),
+                self.guarded(self.settings_view),
                 name=self.url_name("settings"),
             ),
-            path("<path:object_id>/test/", self.admin_site.admin_view(self.test_view), name=self.url_name("test")),
+            path("<path:object_id>/test/", self.guarded(self.test_view), name=self.url_name("test")),
         ]
         return own + super().get_urls()
 
@@ -317,7 +317,7 @@ class WarehouseAdmin(ConnectionAdmin):
         own = [
             path(
                 "<path:object_id>/locations/",
-                self.admin_site.admin_view(self.locations_view),
+                self.guarded(self.locations_view),
                 name=self.url_name("locations"),
             )
         ]

@@ -150,10 +150,10 @@ class OrderAdmin(PageAdmin):
 
     def get_urls(self) -> list[URLPattern]:
         own = [
-            path("export/", self.admin_site.admin_view(self.export_view), name=self.url_name("export")),
+            path("export/", self.guarded(self.export_view), name=self.url_name("export")),
             path(
                 "<path:object_id>/address/",
-                self.admin_site.admin_view(self.address_view),
+                self.guarded(self.address_view),
                 name=self.url_name("address"),
             ),
         ]

@@ -122,8 +122,8 @@ class PickOrderAdmin(PageAdmin):
 
     def get_urls(self) -> list[URLPattern]:
         own = [
-            path("print/", self.admin_site.admin_view(self.print_view), name=self.url_name("print")),
-            path("<path:object_id>/ship/", self.admin_site.admin_view(self.ship_view), name=self.url_name("ship")),
+            path("print/", self.guarded(self.print_view), name=self.url_name("print")),
+            path("<path:object_id>/ship/", self.guarded(self.ship_view), name=self.url_name("ship")),
         ]
         return own + super().get_urls()
 

@@ -89,8 +89,8 @@ class StockLevelAdmin(HubAdmin):
 
     def get_urls(self) -> list[URLPattern]:
         own = [
-            path("import/", self.admin_site.admin_view(self.import_view), name=self.url_name("import")),
-            path("export/", self.admin_site.admin_view(self.export_view), name=self.url_name("export")),
+            path("import/", self.guarded(self.import_view), name=self.url_name("import")),
+            path("export/", self.guarded(self.export_view), name=self.url_name("export")),
         ]
         return own + super().get_urls()
 

@@ -156,7 +156,7 @@ class FailedRecordAdmin(PageAdmin):
         own = [
             path(
                 "<path:object_id>/reprocess-cause/",
-                self.admin_site.admin_view(self.same_cause_view),
+                self.guarded(self.same_cause_view),
                 name=self.url_name("same_cause"),
             )
         ]

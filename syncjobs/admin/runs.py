@@ -162,7 +162,7 @@ class RunAdmin(PageAdmin):
     # Asking for runs -------------------------------------------------------------------------------------------------
 
     def get_urls(self) -> list[URLPattern]:
-        view = self.admin_site.admin_view
+        view = self.guarded
         own = [
             path("sync/<int:connection_id>/", view(self.sync_view), name=self.url_name("sync")),
             path("preview/<int:connection_id>/", view(self.preview_view), name=self.url_name("preview")),
