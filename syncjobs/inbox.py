@@ -57,6 +57,10 @@ def process_inbox(limit: int = AT_ONCE) -> int:
 def process_group(connection: Connection, events: list[WebhookEvent]) -> None:
     """The events of one connection: each read, their functions run once."""
     wanted: set[Function] = set()
+    if not connection.is_active or not connection.merchant.is_active:
+        for event in events:
+            settle(event, State.IGNORED, "The connection is switched off.")
+        return
     try:
         connector = open_connector(connection)
     except (ConnectorError, CredentialsUnreadable) as error:

@@ -17,6 +17,7 @@ BATCH = 500
 Rows = Callable[[datetime], Any]
 
 KEPT: dict[str, Rows] = {
+    "idle_runs": lambda before: Run.objects.filter(queued_at__lt=before, state=Run.State.DONE, counts={}),
     "bodies": lambda before: ApiCallBody.objects.filter(stored_at__lt=before),
     "api_calls": lambda before: ApiCall.objects.filter(started_at__lt=before),
     "payloads": lambda before: OrderPayload.objects.filter(stored_at__lt=before),

@@ -112,9 +112,7 @@ def change_known(
         else:
             outcome = take_in_change(context.cart, order_id, record, cancels=cancels)
         counts[outcome] = counts.get(outcome, 0) + 1
-    settled = [record.external_id for record in records]
-    if settled and context.schedule.failures == 0:
-        settle_external(context.connection, Function.ORDER_DOWNLOAD, settled)
+    settle_external(context.connection, Function.ORDER_DOWNLOAD, [record.external_id for record in records])
     return counts
 
 

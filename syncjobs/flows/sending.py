@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.utils import timezone
 
-from connectors.errors import RemoteUnavailable
+from connectors.errors import RateLimited, RemoteUnavailable
 from syncjobs.connector_cache import OpenConnectors
 from syncjobs.context import RunContext
 from syncjobs.delivering import deliver_next
@@ -44,10 +44,18 @@ def deliver(context: RunContext, kinds: list[str]) -> None:
             count(context, chunk)
     finally:
         connectors.close()
-    stuck = Delivery.objects.filter(
-        connection_id=context.connection.pk, kind__in=kinds, state=Delivery.State.RETRY, first_failed_at__isnull=False
-    ).order_by("-pk")
-    last = stuck.first()
+    raise_what_holds_up(context, kinds)
+
+
+def raise_what_holds_up(context: RunContext, kinds: list[str]) -> None:
+    """A pause that the remote named is waited out; other trouble fails the run."""
+    waiting = Delivery.objects.filter(
+        connection_id=context.connection.pk, kind__in=kinds, state=Delivery.State.RETRY
+    ).exclude(error="")
+    limited = waiting.filter(error_kind=RateLimited.kind).order_by("-run_at").first()
+    if limited is not None:
+        raise RateLimited(limited.error, retry_at=limited.run_at)
+    last = waiting.order_by("-pk").first()
     if last is not None:
         raise RemoteUnavailable(last.error, fix=last.fix)
 
