@@ -6,6 +6,11 @@ import sys
 
 
 def main() -> None:
+    if sys.argv[1:2] == ["demo"]:
+        # The demo makes its own settings, so it must start before any are read.
+        from integration_manager import demo
+
+        sys.exit(demo.main(sys.argv[2:]))
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "integration_manager.settings")
     from django.core.management import execute_from_command_line
 
