@@ -20,6 +20,7 @@ from connectors.records import (
     OrderRecord,
     OutboundCancellation,
     OutboundOrder,
+    OutboundShipment,
     OutletRecord,
     Page,
     ProductRecord,
@@ -103,6 +104,14 @@ class OrderWriter(Protocol):
 class CancellationWriter(Protocol):
     def cancel_order(self, cancellation: OutboundCancellation) -> WriteResult:
         """Idempotent: cancelling what is already cancelled is done. A refusal is a rejected result."""
+        ...
+
+
+@runtime_checkable
+class ShipmentWriter(Protocol):
+    def confirm_shipment(self, shipment: OutboundShipment) -> WriteResult:
+        """Idempotent: confirming what the cart knows already is done. Raises ``OutcomeUnknown`` only when asking again
+        is safe."""
         ...
 
 

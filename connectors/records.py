@@ -318,6 +318,22 @@ class OutboundCancellation:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class OutboundShipment:
+    """Tells a cart what was shipped for its order ``order_id`` (the cart's own id). ``lines`` name the cart's own line
+    ids. ``completes`` is True when nothing of the order is open any more. ``reference`` is unique for ever."""
+
+    reference: str
+    order_id: str
+    shipped_at: datetime
+    carrier: str = ""
+    method: str = ""
+    tracking_number: str = ""
+    tracking_url: str = ""
+    lines: tuple[ShipmentLineRecord, ...] = ()
+    completes: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LevelChange:
     """A level to be written. ``current`` is what the remote had when it was last read, ``desired`` what it should have."""
 

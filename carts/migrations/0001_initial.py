@@ -218,7 +218,6 @@ class Migration(migrations.Migration):
                 ('charges', models.JSONField(blank=True, default=list)),
                 ('ship_method', models.CharField(blank=True, max_length=120)),
                 ('note', models.TextField(blank=True)),
-                ('fingerprint', models.CharField(blank=True, editable=False, max_length=64)),
                 ('cancel_requested_at', models.DateTimeField(blank=True, null=True)),
                 ('cancel_reason', models.CharField(blank=True, max_length=300)),
                 ('stored_at', models.DateTimeField(auto_now_add=True)),

@@ -56,7 +56,6 @@ class Order(models.Model):
     charges = models.JSONField(default=list, blank=True)
     ship_method = models.CharField(max_length=120, blank=True)
     note = models.TextField(blank=True)
-    fingerprint = models.CharField(max_length=64, blank=True, editable=False)
     cancel_requested_at = models.DateTimeField(null=True, blank=True)
     cancel_reason = models.CharField(max_length=300, blank=True)
     stored_at = models.DateTimeField(auto_now_add=True)
