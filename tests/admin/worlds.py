@@ -109,6 +109,8 @@ class Shop:
         ApiCallBody.objects.create(
             call=call, request_headers={"Authorization": f"Bearer {SECRET}"}, response=ApiCallBody.pack(mark)
         )
+        # Setting stock asked for runs of its own.
+        Run.objects.filter(connection=self.warehouse).delete()
         self.objects |= {
             "order": self.order,
             "pickorder": PickOrder.objects.get(reference=self.order.reference),
