@@ -37,6 +37,8 @@ SHOP_TOKEN = "demo-shop-token"
 OUTLETS = 2
 PRODUCTS = 20
 PAST_SALES = 8
+# A till that rings every few seconds, day and night, is busier than the real limit was made for.
+CALLS_PER_WINDOW = 20_000
 LOOK_EVERY_SECONDS = 0.3
 START_WITHIN_SECONDS = 60.0
 STOP_WITHIN_SECONDS = 30.0
@@ -289,6 +291,7 @@ def start_processes(processes: Processes, settings: DemoSettings, options: argpa
         "sales": PAST_SALES,
         "token": SHOP_TOKEN,
         "trickle": options.every,
+        "rate-limit": CALLS_PER_WINDOW,
     }
     processes.start("shop", ["manage.py", "sandbox", "vend", *(f"--{name}={value}" for name, value in shop.items())])
     gunicorn = {"bind": f"127.0.0.1:{settings.web_port}", "workers": "2", "access-logfile": "-"}
