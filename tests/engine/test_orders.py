@@ -208,7 +208,7 @@ def test_without_the_option_only_orders_without_address_are_in_error(world: Worl
     assert world.order(without).status == Status.NEW
 
 
-def test_tax_inclusive_store_keeps_the_totals_as_sent(transactional_db: None, settings: object) -> None:
+def test_tax_inclusive_store_keeps_the_totals_as_sent(db: None, settings: object) -> None:
     from connectors.vend.sandbox import VendSandbox
 
     with VendSandbox(outlets=1, products=5, tax_exclusive=False, rate_limit=100_000) as sandbox:
