@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import timedelta
 from functools import cached_property
 from typing import TypeVar
 
@@ -21,8 +20,8 @@ from syncjobs.call_log import CallBuffer
 from syncjobs.models import Run, Schedule
 from syncjobs.prefetch import fetched_ahead
 from syncjobs.schedule import schedule_of
+from syncjobs.timing import LEASE
 
-LEASE = timedelta(seconds=60)
 PREVIEW_ROWS = 100
 PREVIEW_PAGES = 5
 
@@ -128,7 +127,9 @@ class RunContext:
             "counts": self.run.counts,
             "cursor_before": self.run.cursor_before,
             "lease_until": timezone.now() + LEASE,
+            "attempts": 1,  # a run that gets on is not one that kills workers
         }
+        self.run.attempts = 1
         if cursor is not None:
             self.run.cursor_after = cursor
             values["cursor_after"] = cursor

@@ -210,7 +210,7 @@ def store_outcomes(connection: Connection, kind: str, outcomes: Sequence[Outcome
             for outcome in done:
                 order_flow.cancellation_accepted(outcome.delivery.order_id)
                 finish(outcome.delivery, cast(WriteResult, outcome.result).remote_id, now)
-        for outcome in rest:
+        for outcome in still_ours(rest):
             if outcome.result is not None:
                 rejected(connection, outcome.delivery, outcome.result, now)
             elif outcome.error is not None:
@@ -221,6 +221,23 @@ def store_outcomes(connection: Connection, kind: str, outcomes: Sequence[Outcome
         note_trouble(connection, errors, now)
     elif outcomes:
         note_connection_success(connection, now)
+
+
+def still_ours(outcomes: Sequence[Outcome]) -> list[Outcome]:
+    """Trouble is told only of deliveries that nobody took over meanwhile: that one knows better. (Success is true
+    whoever tells it.)"""
+    if not outcomes:
+        return []
+    ours = set(
+        Delivery.objects.select_for_update()
+        .filter(
+            pk__in=[outcome.delivery.pk for outcome in outcomes],
+            state=State.SENDING,
+            lease_owner=outcomes[0].delivery.lease_owner,
+        )
+        .values_list("pk", flat=True)
+    )
+    return [outcome for outcome in outcomes if outcome.delivery.pk in ours]
 
 
 def orders_arrived(connection: Connection, done: Sequence[Outcome], now: datetime) -> None:

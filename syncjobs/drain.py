@@ -1,7 +1,7 @@
 """Draining: a short call of a worker that does what is due, most urgent first, and then calls itself again.
 
 django-q2 carries these calls and the minute tick, nothing else. What is to be done stands in our own tables, so a lost,
-repeated or hanging call costs time only (stack.md sections 2 and 6).
+repeated or hanging call costs time only.
 """
 
 from __future__ import annotations
@@ -10,7 +10,8 @@ import logging
 import threading
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import timedelta
 
 from django.db import connection as database
@@ -21,35 +22,26 @@ from django_q.tasks import async_task
 from connectors.functions import Lane
 from syncjobs import inbox, outbox, runner
 from syncjobs.connector_cache import OpenConnectors
-from syncjobs.context import LEASE
 from syncjobs.delivering import deliver_next
-from syncjobs.models import DrainSlot, Run
+from syncjobs.models import Delivery, DrainSlot, Run, WebhookEvent
 from syncjobs.schedule import dispatch_due
+from syncjobs.timing import LEASE, TIMING
 
 logger = logging.getLogger(__name__)
 
-DRAIN_SECONDS = 20.0
-IDLE_PAUSE_SECONDS = 0.15
-BEAT_SECONDS = 2.0
-# A slot that did not beat for so long is free: its drain ended, or died.
-SLOT_FREE_AFTER = timedelta(seconds=12)
-# How long one run may keep a slot before it gives way and goes on later.
-SLICE_SECONDS = 60.0
-URGENT_SLICE_SECONDS = 3.0
-SWEEP_SECONDS = 5.0
-DISPATCH_SECONDS = 1.0
+SLOT_FREE_AFTER = timedelta(seconds=TIMING.slot_free_after)
 
 URGENT_LANES = (Lane.ORDERS,)
 ALL_LANES = (Lane.ORDERS, Lane.STOCK, Lane.CATALOGUE)
 
 
-def drain(slot_id: int, seconds: float = DRAIN_SECONDS) -> int:
+def drain(slot_id: int, seconds: float = TIMING.drain) -> int:
     """What django-q2 calls. Returns how many things were done. A slot is drained by one call at a time."""
-    owner = f"{slot_id}-{uuid.uuid4().hex[:12]}"
     slot = take_slot(slot_id)
     if slot is None:
         return 0
-    keeper = LeaseKeeper(slot_id, owner)
+    owner = f"{drain_prefix(slot_id)}{uuid.uuid4().hex[:12]}"
+    keeper = LeaseKeeper(owner, slot_id)
     keeper.start()
     try:
         return work(owner, keeper, urgent_only=slot.urgent_only, seconds=seconds)
@@ -57,13 +49,19 @@ def drain(slot_id: int, seconds: float = DRAIN_SECONDS) -> int:
         keeper.stop()
         DrainSlot.objects.filter(pk=slot_id).update(beat_at=None, doing="")
         if not keeper.stopping:
-            call(slot_id)
+            call(slot)
 
 
-def call(slot_id: int) -> None:
-    """Asks a worker to drain this slot."""
-    DrainSlot.objects.filter(pk=slot_id).update(called_at=timezone.now())
-    async_task("syncjobs.drain.drain", slot_id, task_name=f"drain {slot_id}")
+def drain_prefix(slot_id: int) -> str:
+    """What the lease owners of a slot's drains begin with."""
+    return f"{slot_id}-"
+
+
+def call(slot: DrainSlot) -> None:
+    """Asks the slot's own worker to drain it."""
+    DrainSlot.objects.filter(pk=slot.pk).update(called_at=timezone.now())
+    queue = slot.name.rpartition("/")[0]
+    async_task("syncjobs.drain.drain", slot.pk, task_name=f"drain {slot.pk}", cluster=queue)
 
 
 def take_slot(slot_id: int) -> DrainSlot | None:
@@ -74,38 +72,50 @@ def take_slot(slot_id: int) -> DrainSlot | None:
     )
     if not free.update(beat_at=now):
         return None
-    return DrainSlot.objects.get(pk=slot_id)
+    return DrainSlot.objects.filter(pk=slot_id).first()
 
 
 class LeaseKeeper(threading.Thread):
-    """Beats for the slot and renews the leases of what its drain works on, with a database connection of its own."""
+    """Renews the leases of what its owner works on, with a database connection of its own. For a drain it also beats
+    for the slot and learns that the worker stops."""
 
-    def __init__(self, slot_id: int, owner: str) -> None:
-        super().__init__(name=f"lease-keeper-{slot_id}", daemon=True)
+    def __init__(self, owner: str, slot_id: int | None = None) -> None:
+        super().__init__(name=f"lease-keeper-{owner}", daemon=True)
         self.slot_id = slot_id
         self.owner = owner
         self.stopping = False
+        self._holding = False
         self._ended = threading.Event()
 
     def run(self) -> None:
         try:
-            while not self._ended.wait(BEAT_SECONDS):
+            while not self._ended.wait(TIMING.beat):
                 try:
                     self.beat()
                 except Exception:
-                    logger.exception("the lease keeper of slot %s could not beat; it tries again", self.slot_id)
+                    logger.exception("the leases of %s could not be renewed; trying again", self.owner)
                     database.close()
         finally:
             database.close()
 
     def beat(self) -> None:
         now = timezone.now()
-        slot = DrainSlot.objects.filter(pk=self.slot_id).select_related("worker").first()
-        if slot is None or slot.worker.stopping:
-            self.stopping = True
-        DrainSlot.objects.filter(pk=self.slot_id).update(beat_at=now)
-        Run.objects.filter(state=Run.State.RUNNING, lease_owner=self.owner).update(lease_until=now + LEASE)
-        outbox.renew_leases(self.owner, now)
+        if self.slot_id is not None:
+            mine = DrainSlot.objects.filter(pk=self.slot_id, worker__stopping=False)
+            self.stopping = not mine.exists()
+            DrainSlot.objects.filter(pk=self.slot_id).update(beat_at=now)
+        if self._holding:
+            Run.objects.filter(state=Run.State.RUNNING, lease_owner=self.owner).update(lease_until=now + LEASE)
+            outbox.renew_leases(self.owner, now)
+
+    @contextmanager
+    def holding(self) -> Iterator[None]:
+        """Around everything that claims: outside of it there is nothing to renew."""
+        self._holding = True
+        try:
+            yield
+        finally:
+            self._holding = False
 
     def stop(self) -> None:
         self._ended.set()
@@ -118,24 +128,48 @@ def work(owner: str, keeper: LeaseKeeper, *, urgent_only: bool, seconds: float) 
     connectors = OpenConnectors()
     clock = Clock()
     lanes = URGENT_LANES if urgent_only else ALL_LANES
-    slice_seconds = URGENT_SLICE_SECONDS if urgent_only else SLICE_SECONDS
+    slice_seconds = TIMING.urgent_run_slice if urgent_only else TIMING.run_slice
+    pause = TIMING.shortest_pause
     done = 0
     try:
         while time.monotonic() < end and not keeper.stopping:
-            if clock.is_time("sweep", SWEEP_SECONDS):
+            if clock.is_time("sweep", TIMING.sweep):
                 sweep()
-            if clock.is_time("dispatch", DISPATCH_SECONDS):
+            if clock.is_time("dispatch", TIMING.dispatch):
                 dispatch_due()
-            step = inbox.process_inbox()
-            step += deliver_next(owner, connectors)
-            if not step or not urgent_only:
-                step += run_some(owner, lanes, slice_seconds, keeper)
+            step = 0
+            if anything_due():
+                with keeper.holding():
+                    step = inbox.process_inbox()
+                    step += deliver_next(owner, connectors)
+                    if not step or not urgent_only:
+                        step += run_some(owner, lanes, slice_seconds, keeper)
             done += step
-            if not step:
-                time.sleep(IDLE_PAUSE_SECONDS)
+            if step:
+                pause = TIMING.shortest_pause
+            else:
+                time.sleep(pause)
+                pause = min(pause * 1.5, TIMING.longest_pause)
     finally:
         connectors.close()
     return done
+
+
+# Literals, not parameters: so the databases see that the partial indexes of the queues answer these questions.
+ANYTHING_DUE = f"""
+    SELECT EXISTS (SELECT 1 FROM {WebhookEvent._meta.db_table} WHERE state = 'received')
+        OR EXISTS (SELECT 1 FROM {Delivery._meta.db_table} WHERE state IN ('pending', 'retry') AND run_at <= %s)
+        OR EXISTS (SELECT 1 FROM {Run._meta.db_table} WHERE state = 'queued' AND run_at <= %s)
+"""  # noqa: S608 - table names of ours, nothing from outside
+
+
+def anything_due() -> bool:
+    """One cheap question in place of all the queues' own: False means that none of them has anything to do. (True may
+    still come to nothing: what is due can wait for a remote that rests.)"""
+    now = database.ops.adapt_datetimefield_value(timezone.now())
+    with database.cursor() as cursor:
+        cursor.execute(ANYTHING_DUE, [now, now])
+        return bool(cursor.fetchone()[0])
 
 
 def run_some(owner: str, lanes: Sequence[Lane], slice_seconds: float, keeper: LeaseKeeper) -> int:
@@ -164,7 +198,7 @@ class Clock:
 
     def is_time(self, name: str, seconds: float) -> bool:
         now = time.monotonic()
-        if now - self._last.get(name, 0.0) < seconds:
+        if now - self._last.get(name, float("-inf")) < seconds:
             return False
         self._last[name] = now
         return True

@@ -20,14 +20,16 @@ from carts.models import Order
 from connectors.functions import Function
 from connectors.ports import CancellationWriter
 from connectors.registry import connector_class
+from syncjobs.failures import Failure, record_failures
 from syncjobs.models import Delivery, DeliveryAttempt
+from syncjobs.timing import LEASE
 
 State = Delivery.State
 Kind = Delivery.Kind
 
-LEASE = timedelta(seconds=60)
 # A delivery whose worker died this often is taken aside, so that it cannot kill workers for ever.
 MOST_DEATHS = 5
+ABANDONED = "abandoned"
 
 FUNCTION_OF_KIND = {
     Kind.ORDER: Function.ORDER_SENDING,
@@ -147,28 +149,52 @@ def recover_abandoned(now: datetime | None = None) -> int:
     """Deliveries whose worker died while sending: in doubt from now on, settled by the next worker."""
     now = now or timezone.now()
     abandoned = list(
-        Delivery.objects.filter(state=State.SENDING, lease_until__lt=now).select_related("order", "connection")
+        Delivery.objects.filter(state=State.SENDING, lease_until__lt=now).select_related(
+            "connection__merchant", "order"
+        )
     )
     for delivery in abandoned:
         mine = Delivery.objects.filter(
             pk=delivery.pk, state=State.SENDING, lease_until__lt=now, lease_owner=delivery.lease_owner
         )
         with transaction.atomic():
-            if delivery.attempts >= MOST_DEATHS:
-                text = f"The worker died {delivery.attempts} times while it was sent; whether it arrived is not known."
-                if mine.update(state=State.FAILED, in_doubt=True, error_kind="worker", error=text, lease_owner=""):
-                    order_flow.failed(order_flow.locked(delivery.order_id), text)
+            free = {"in_doubt": True, "run_at": now, "lease_owner": "", "lease_until": None}
+            if not mine.update(state=State.RETRY, **free):
                 continue
-            if mine.update(state=State.RETRY, in_doubt=True, run_at=now, lease_owner="", lease_until=None):
-                DeliveryAttempt.objects.create(
-                    delivery=delivery,
-                    number=delivery.attempts,
-                    started_at=now,
-                    ended_at=now,
-                    outcome="abandoned",
-                    message="The worker died before the outcome was known; the warehouse is asked first.",
-                )
+            DeliveryAttempt.objects.create(
+                delivery=delivery,
+                number=delivery.attempts,
+                started_at=now,
+                ended_at=now,
+                outcome=ABANDONED,
+                message="The worker died before the outcome was known; the warehouse is asked first.",
+            )
+            deaths = delivery.attempt_log.filter(outcome=ABANDONED).count()
+            if deaths >= MOST_DEATHS:
+                take_aside(delivery, deaths, now)
     return len(abandoned)
+
+
+def take_aside(delivery: Delivery, deaths: int, now: datetime) -> None:
+    """A delivery that kills workers waits for a person; whether it arrived is settled when it is sent again."""
+    reason = f"The worker died {deaths} times while it was sent; whether it arrived is not known."
+    fix = "Look at the worker's log, then resend it: the warehouse is asked first whether it has it."
+    Delivery.objects.filter(pk=delivery.pk).update(
+        state=State.FAILED, error_kind="worker", error=reason, fix=fix, first_failed_at=delivery.first_failed_at or now
+    )
+    if delivery.kind == Kind.CANCELLATION:
+        refuse_cancellation(order_flow.locked(delivery.order_id), reason)
+        return
+    order_flow.failed(order_flow.locked(delivery.order_id), reason)
+    failure = Failure(delivery.reference, "worker", reason, fix, order=delivery.order, delivery=delivery)
+    record_failures(delivery.connection, FUNCTION_OF_KIND[Kind(delivery.kind)], [failure])
+
+
+def end_leases(owner_prefix: str) -> None:
+    """Owners with this prefix are known to be dead: what they were sending is in doubt from now on."""
+    Delivery.objects.filter(state=State.SENDING, lease_owner__startswith=owner_prefix).update(
+        lease_until=timezone.now() - timedelta(seconds=1)
+    )
 
 
 def renew_leases(owner: str, now: datetime) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 
 from django.db import IntegrityError, transaction
-from django.db.models import Exists, OuterRef, Q
+from django.db.models import Exists, F, OuterRef, Q
 from django.utils import timezone
 
 from carts.alerting import clear_alert, raise_alert
@@ -24,11 +24,12 @@ from connectors.errors import (
 )
 from connectors.functions import Function, Lane, Role
 from syncjobs.budgets import load_budgets, save_budgets
-from syncjobs.context import LEASE, LeaseLost, RunContext, SliceOver
+from syncjobs.context import LeaseLost, RunContext, SliceOver
 from syncjobs.flows import flow_of
 from syncjobs.health import note_connection_failure, note_connection_success
 from syncjobs.models import Run, Schedule
 from syncjobs.retry import LADDER, jittered
+from syncjobs.timing import LEASE
 
 logger = logging.getLogger(__name__)
 
@@ -36,6 +37,7 @@ State = Run.State
 CLAIM_AT_ONCE = 10
 # A run whose worker died this often is not tried again by itself.
 MOST_ATTEMPTS = 5
+TRIES_TO_REQUEUE = 3
 # A single failure of the network is no reason to wake anyone.
 FAILURES_BEFORE_ALERT = 2
 
@@ -68,8 +70,6 @@ def claim_runs(owner: str, lanes: Sequence[Lane], limit: int = 1, now: datetime 
 
 def claim(ids: list[int], values: dict[str, object]) -> list[int]:
     """Claims all ids at once, or one by one when another worker got in between."""
-    from django.db.models import F
-
     try:
         with transaction.atomic():
             Run.objects.filter(pk__in=ids, state=State.QUEUED).update(attempts=F("attempts") + 1, **values)
@@ -98,6 +98,13 @@ def give_back(runs: Sequence[Run]) -> None:
         requeue(run, timezone.now(), counted=False)
 
 
+def end_leases(owner_prefix: str) -> None:
+    """Owners with this prefix are known to be dead: their runs are free for the next worker."""
+    Run.objects.filter(state=State.RUNNING, lease_owner__startswith=owner_prefix).update(
+        lease_until=timezone.now() - timedelta(seconds=1)
+    )
+
+
 def recover_abandoned(now: datetime | None = None) -> int:
     """Runs whose worker died go back to the queue; their feed goes on from its cursor."""
     now = now or timezone.now()
@@ -105,38 +112,45 @@ def recover_abandoned(now: datetime | None = None) -> int:
         Run.objects.filter(state=State.RUNNING, lease_until__lt=now).select_related("connection__merchant")
     )
     for run in abandoned:
-        still = Run.objects.filter(pk=run.pk, state=State.RUNNING, lease_until__lt=now, lease_owner=run.lease_owner)
         if run.attempts >= MOST_ATTEMPTS:
+            still = Run.objects.filter(pk=run.pk, state=State.RUNNING, lease_until__lt=now, lease_owner=run.lease_owner)
             error = f"The worker died {run.attempts} times while it ran this."
             if still.update(state=State.FAILED, finished_at=now, error_kind="worker", error=error, lease_owner=""):
                 alert_about(run, "worker", error, "Look at the worker's log, then run it again.")
             continue
-        with transaction.atomic():
-            if still.update(lease_owner="", lease_until=None, state=State.PAUSED):
-                requeue(run, now)
+        requeue(run, now, lease_over=now)
     return len(abandoned)
 
 
-def requeue(run: Run, run_at: datetime, *, counted: bool = True) -> None:
-    """Puts a run back into the queue. An equal run that was queued meanwhile makes this one superfluous."""
+def requeue(run: Run, run_at: datetime, *, counted: bool = True, lease_over: datetime | None = None) -> bool:
+    """Puts a run back into the queue, unless it is not ``run.lease_owner``'s any more (with ``lease_over``: or its lease
+    was renewed meanwhile). An equal run that was queued meanwhile makes this one superfluous."""
+    mine = Run.objects.filter(pk=run.pk, state=State.RUNNING, lease_owner=run.lease_owner)
+    if lease_over is not None:
+        mine = mine.filter(lease_until__lt=lease_over)
     values: dict[str, object] = {"lease_owner": "", "lease_until": None, "run_at": run_at}
     if not counted:
         values["attempts"] = max(run.attempts - 1, 0)
-    with transaction.atomic():
-        twin = Run.objects.filter(
-            connection_id=run.connection_id,
-            function=run.function,
-            full=run.full,
-            dry_run=run.dry_run,
-            state=State.QUEUED,
-        ).exclude(pk=run.pk)
-        if run.full:
-            twin.delete()
-        elif twin.exists():
-            values |= {"state": State.DONE, "finished_at": timezone.now()}
-            Run.objects.filter(pk=run.pk).update(**values)
-            return
-        Run.objects.filter(pk=run.pk).update(state=State.QUEUED, **values)
+    twin = Run.objects.filter(
+        connection_id=run.connection_id,
+        function=run.function,
+        full=run.full,
+        dry_run=run.dry_run,
+        state=State.QUEUED,
+    )
+    for _ in range(TRIES_TO_REQUEUE):
+        try:
+            with transaction.atomic():
+                if not mine.select_for_update().exists():
+                    return False
+                if run.full:
+                    twin.delete()
+                elif twin.exists():
+                    return bool(mine.update(state=State.DONE, finished_at=timezone.now(), **values))
+                return bool(mine.update(state=State.QUEUED, **values))
+        except IntegrityError:
+            continue  # an equal run was queued at this very moment
+    return False
 
 
 def execute(
@@ -159,9 +173,8 @@ def execute(
     except SliceOver:
         requeue(run, timezone.now(), counted=False)
     except RateLimited as error:
-        run.error_kind, run.error = error.kind, error.message
-        Run.objects.filter(pk=run.pk).update(error_kind=error.kind, error=error.message)
-        requeue(run, error.retry_at, counted=False)
+        if requeue(run, error.retry_at, counted=False):
+            Run.objects.filter(pk=run.pk).update(error_kind=error.kind, error=error.message)
     except (ConnectorError, CredentialsUnreadable) as error:
         failed(context, error)
     except Exception as error:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 from django.utils import timezone
+from django_q.brokers import get_broker
 
 from syncjobs.drain import sweep
 from syncjobs.models import WorkerProcess
@@ -19,6 +20,8 @@ def tick() -> None:
     now = timezone.now()
     sweep()
     dispatch_due(now)
-    WorkerProcess.objects.filter(beat_at__lt=now - WORKER_IS_DEAD_AFTER).delete()
+    for worker in WorkerProcess.objects.filter(beat_at__lt=now - WORKER_IS_DEAD_AFTER):
+        worker.delete()
+        get_broker(worker.name).delete_queue()
     if now.minute == PRUNE_MINUTE:
         prune()

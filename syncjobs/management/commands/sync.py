@@ -14,6 +14,7 @@ from django.utils import timezone
 
 from carts.models import Cart, Connection, Warehouse
 from connectors.functions import FUNCTIONS_BY_ROLE, Function, Role
+from syncjobs.drain import LeaseKeeper
 from syncjobs.models import Run
 from syncjobs.runner import claim_run, execute, give_back
 from syncjobs.schedule import expand, request_run
@@ -41,14 +42,19 @@ class Command(BaseCommand):
             raise CommandError(f"{connection} has no function switched on.")
         owner = f"sync-{socket.gethostname()[:20]}-{os.getpid()}"
         failed = 0
+        keeper = LeaseKeeper(owner)
+        keeper.start()
         try:
             for target, function in pairs:
-                run = self.run(target, function, owner, full=options["full"], dry_run=options["dry_run"])
+                with keeper.holding():
+                    run = self.run(target, function, owner, full=options["full"], dry_run=options["dry_run"])
                 failed += run.state != Run.State.DONE
                 self.tell(target, function, run)
         except KeyboardInterrupt:
             give_back(list(Run.objects.filter(lease_owner=owner, state=Run.State.RUNNING)))
             raise CommandError("Stopped. What was stored stays; a worker goes on from there.") from None
+        finally:
+            keeper.stop()
         if failed:
             sys.exit(1)
 
