@@ -150,7 +150,8 @@ class FailedRecordAdmin(PageAdmin):
             .order_by("-total")[:6]
         )
         causes = [{"key": row["cause"], "label": cause_words(row["cause"]), "total": row["total"]} for row in rows]
-        return super().changelist_view(request, {"causes": causes, **(extra_context or {})})
+        page: HttpResponse = super().changelist_view(request, {"causes": causes, **(extra_context or {})})
+        return page
 
     def get_urls(self) -> list[URLPattern]:
         own = [
