@@ -8,8 +8,10 @@ from typing import Any
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Warning, register
 
+TAG = "hub"
 
-@register()
+
+@register(TAG)
 def check_sqlite_mode(app_configs: Any, **kwargs: Any) -> Sequence[CheckMessage]:
     """SQLite in any other mode loses results and says "database is locked" (stack.md 2.2)."""
     database = settings.DATABASES["default"]
@@ -28,7 +30,7 @@ def check_sqlite_mode(app_configs: Any, **kwargs: Any) -> Sequence[CheckMessage]
     ]
 
 
-@register()
+@register(TAG, deploy=True)
 def check_public_url(app_configs: Any, **kwargs: Any) -> Sequence[CheckMessage]:
     if settings.DEBUG or settings.PUBLIC_URL.startswith("https://"):
         return []
@@ -41,7 +43,7 @@ def check_public_url(app_configs: Any, **kwargs: Any) -> Sequence[CheckMessage]:
     ]
 
 
-@register(deploy=True)
+@register(TAG, deploy=True)
 def check_retention(app_configs: Any, **kwargs: Any) -> Sequence[CheckMessage]:
     return [
         Error(f"KEEP_{kind.upper()}_DAYS must be at least 1.", id="syncjobs.E002")

@@ -18,6 +18,7 @@ from redis import Redis, RedisError
 
 from carts.encryption import CredentialsUnreadable
 from carts.models import Connection
+from syncjobs.checks import TAG
 from syncjobs.models import Delivery, WorkerProcess
 
 Finding = tuple[bool, str, str]
@@ -42,7 +43,8 @@ class Command(BaseCommand):
 
 
 def settings_ok() -> Iterator[Finding]:
-    found = [message for message in checks.run_checks(include_deployment_checks=False) if not message.is_silenced()]
+    everything = checks.run_checks() + checks.run_checks(tags=[TAG], include_deployment_checks=True)
+    found = {message.id: message for message in everything if not message.is_silenced()}.values()
     if not found:
         yield True, "settings", ""
     for message in found:

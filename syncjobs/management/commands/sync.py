@@ -30,6 +30,8 @@ class Command(BaseCommand):
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
+        # Options may stand anywhere: "sync 2 --dry-run inventory_sync" means what it says.
+        parser.parse_args = parser.parse_intermixed_args  # type: ignore[method-assign]
         parser.add_argument("connection", type=int, metavar="CART_ID")
         parser.add_argument("functions", nargs="*", metavar="FUNCTION", help="for example order_download")
         parser.add_argument("--full", action="store_true", help="from the beginning, not from the cursor")
