@@ -98,11 +98,6 @@ def address_lines(address: Mapping[str, str] | None) -> list[str]:
     return [line for line in lines if line]
 
 
-@register.filter
-def item(mapping: Mapping[str, Any], key: str) -> Any:
-    return mapping.get(key)
-
-
 PAGE_TITLES = {
     "runs": "Sync history",
     "API calls": "API log",

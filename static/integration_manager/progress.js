@@ -17,7 +17,8 @@ document.addEventListener("DOMContentLoaded", () => {
     const badge = card.querySelector("[data-show=label]");
     badge.textContent = run.label;
     badge.className = `im-badge im-${run.tone}`;
-    text(card, "result", run.error || run.result);
+    const result = run.error || run.result;
+    text(card, "result", result.charAt(0).toUpperCase() + result.slice(1));
     text(card, "took", run.took);
     text(card, "pages", run.pages ? `${run.pages} page${run.pages === 1 ? "" : "s"}` : "");
     const meter = card.querySelector(".im-meter");

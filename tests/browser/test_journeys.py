@@ -150,8 +150,7 @@ def test_many_orders_are_held_with_the_keyboard_and_the_list(page: Page, log_in:
     expect(page.get_by_text("2 orders held.")).to_be_visible()
 
 
-@pytest.mark.parametrize("width", [1280, 390])
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (390, "dark")])
 def test_no_page_is_wider_than_the_screen(page: Page, log_in: Callable[..., Any], width: int, scheme: Any) -> None:
     shop = Shop("Kauri")
     log_in("root", is_superuser=True)
