@@ -146,7 +146,6 @@ USE_TZ = True
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 STATIC_URL = "static/"
-STATIC_ROOT = BASE_DIR / "staticfiles"
 STATICFILES_DIRS = [BASE_DIR / "static"]
 # Static files are served straight from the packages: no collectstatic step to forget.
 WHITENOISE_USE_FINDERS = True
@@ -173,21 +172,24 @@ REST_FRAMEWORK = {
     "DEFAULT_PARSER_CLASSES": ["carts.api.parsing.BoundedJSONParser"],
     "EXCEPTION_HANDLER": "carts.api.errors.answer_to",
     "DEFAULT_METADATA_CLASS": None,
-    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "DEFAULT_SCHEMA_CLASS": "carts.api.description.Description",
     "COERCE_DECIMAL_TO_STRING": True,
     "TEST_REQUEST_DEFAULT_FORMAT": "json",
 }
 
 SPECTACULAR_SETTINGS = {
     "TITLE": "Integration Manager",
-    "DESCRIPTION": "Carts, warehouses, orders, stock and everything that moves between them.",
+    "DESCRIPTION": "Carts, warehouses, orders, stock and everything that moves between them. Make a token with "
+    "`manage.py create_token MERCHANT_SLUG` and send it as `Authorization: Bearer TOKEN`.",
     "VERSION": VERSION,
     "SERVE_INCLUDE_SCHEMA": False,
     "SCHEMA_PATH_PREFIX": "/api/v1",
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "REDOC_DIST": "SIDECAR",
+    "SWAGGER_UI_SETTINGS": {"deepLinking": True, "persistAuthorization": False, "docExpansion": "list"},
     "COMPONENT_SPLIT_REQUEST": True,
+    "SORT_OPERATIONS": False,
     "ENUM_NAME_OVERRIDES": {
         "OrderStatus": "carts.models.Order.Status",
         "AlertStatus": "carts.models.Alert.Status",
@@ -211,6 +213,7 @@ LOGGING = {
 
 # How long things are kept, in days.
 RETENTION_DAYS = {
+    "idle_runs": env.int("KEEP_IDLE_RUNS_DAYS", default=2),
     "runs": env.int("KEEP_RUNS_DAYS", default=90),
     "attempts": env.int("KEEP_ATTEMPTS_DAYS", default=90),
     "api_calls": env.int("KEEP_API_CALLS_DAYS", default=90),

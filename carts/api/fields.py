@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
+from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from carts.models import fields as columns
@@ -13,6 +14,9 @@ from carts.models.fields import plain_decimal
 from connectors.records import Address
 
 
+@extend_schema_field(
+    {"type": "string", "format": "decimal", "pattern": r"^-?\d{1,14}(\.\d{1,6})?$", "example": "12.50"}
+)
 class MoneyText(serializers.DecimalField):
     """At least two decimals, no needless zeros: "12.50", "0.00125"."""
 
@@ -23,6 +27,7 @@ class MoneyText(serializers.DecimalField):
         return plain_decimal(value, 2)
 
 
+@extend_schema_field({"type": "string", "format": "decimal", "pattern": r"^-?\d{1,10}(\.\d{1,5})?$", "example": "3"})
 class QuantityText(serializers.DecimalField):
     """No needless zeros: "3", "0.25"."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 import django_filters
@@ -32,9 +32,11 @@ class MomentFormField(IsoDateTimeField):
 
     def clean(self, value: Any) -> datetime | None:
         moment: datetime | None = super().clean(value)
-        if moment is not None and not 1 < moment.year < 9999:
+        if moment is None:
+            return None
+        if not 1 < moment.year < 9999:
             raise forms.ValidationError(self.error_messages["invalid"])
-        return moment
+        return moment.astimezone(UTC)  # databases know fewer offsets than ISO 8601
 
 
 @extend_schema_field(OpenApiTypes.DATETIME)

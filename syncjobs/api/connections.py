@@ -105,7 +105,7 @@ class SyncMixin:
         return Response({"runs": [run.pk for run in runs]}, status=202)
 
     def get_queryset(self) -> QuerySet[Any]:
-        rows: QuerySet[Any] = super().get_queryset()  # type: ignore[misc]
+        rows: QuerySet[Any] = super().get_queryset()
         return rows.prefetch_related("schedules__setting")
 
 

@@ -71,6 +71,7 @@ def test_orders_are_found_by_what_they_carry(client: APIClient, world: World) ->
     assert found(client, status=["held", "at_warehouse"]) == both
     assert found(client, updated_since="2026-06-01T00:00:00Z") == {known.pk}
     assert found(client, placed_after="2026-08-01T00:00:00Z") == {other.pk}
+    assert found(client, placed_after="2026-08-01T19:17:00+19:17") == {other.pk}
     assert found(client, placed_before="2026-08-01T00:00:00Z") == {known.pk}
     assert found(client, search="bob") == {other.pk}
     assert found(client, search="r-7") == {other.pk}
