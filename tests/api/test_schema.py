@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
+from django.conf import settings
 from django.contrib.staticfiles import finders
 from django.urls import URLPattern
 from drf_spectacular.drainage import GENERATOR_STATS, reset_generator_stats
@@ -91,3 +92,17 @@ def test_the_page_may_only_load_what_is_its_own(anonymous: APIClient) -> None:
 
     assert "default-src 'self'" in policy
     assert "http" not in policy
+
+
+def test_the_guide_names_every_endpoint() -> None:
+    guide = (settings.BASE_DIR / "docs" / "rest.md").read_text()
+    explained = {
+        (path.replace("{id}", "{pk}"), method)
+        for methods, path in re.findall(
+            r"((?:GET|POST|PATCH|PUT|DELETE)(?: (?:GET|POST|PATCH|PUT|DELETE))*) ([\w{}/-]+/)", guide
+        )
+        for method in methods.split()
+    }
+    offered = {(e.template, e.method) for e in ENDPOINTS if e.template}
+
+    assert offered - explained == set()
