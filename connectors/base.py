@@ -76,6 +76,14 @@ class Connector:
         return tuple(function for function in FUNCTIONS_BY_ROLE[role] if function in able)
 
     @classmethod
+    def feed_of(cls, function: Function) -> Function:
+        """Whose cursor a function reads by. Usually its own; Order Cancel Download rides on the order feed where that
+        feed itself shows cancellations."""
+        if function is Function.ORDER_CANCEL_DOWNLOAD and issubclass(cls, ports.OrderFeedCancellations):
+            return Function.ORDER_DOWNLOAD
+        return function
+
+    @classmethod
     def host_policy(cls, environment: Environment) -> HostPolicy:
         return HostPolicy(cls.domains, environment.extra_hosts)
 

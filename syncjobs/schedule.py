@@ -12,7 +12,6 @@ from django.utils import timezone
 
 from carts.models import Cart, Connection, FunctionSetting
 from connectors.functions import FUNCTIONS_BY_ROLE, Function, Role
-from connectors.ports import OrderFeedCancellations
 from connectors.registry import connector_class
 from syncjobs.models import Run, Schedule
 
@@ -34,13 +33,8 @@ SEQUENCE = (
 
 
 def feed_of(connection: Connection, function: Function) -> Function:
-    """Whose cursor and lease a function uses: Order Cancel Download rides on the order feed where the feed itself
-    shows cancellations."""
-    if function is Function.ORDER_CANCEL_DOWNLOAD and issubclass(
-        connector_class(connection.connector), OrderFeedCancellations
-    ):
-        return Function.ORDER_DOWNLOAD
-    return function
+    """Whose cursor and lease a function of this connection uses."""
+    return connector_class(connection.connector).feed_of(function)
 
 
 def ensure_schedule(setting: FunctionSetting, now: datetime | None = None) -> Schedule:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-WORDS: dict[str, str] = {
+# One word for one and for many, or a pair of them.
+WORDS: dict[str, str | tuple[str, str]] = {
     "imported": "imported",
     "import": "to import",
     "updated": "updated",
@@ -13,23 +14,26 @@ WORDS: dict[str, str] = {
     "cancel": "to cancel",
     "held": "held",
     "hold": "to hold",
-    "healed": "released by themselves",
+    "healed": "released without a person",
     "differs": "changed after sending",
     "unchanged": "unchanged",
     "skipped": "skipped",
     "rejected": "could not be processed",
-    "products": "products read",
-    "customers": "customers read",
-    "levels": "levels read",
-    "read": "levels read",
-    "changed": "levels changed",
-    "different": "levels to write",
-    "written": "levels written",
-    "not_tracked": "products without inventory tracking",
-    "unmatched": "products whose SKU the warehouse does not have",
-    "duplicate_sku": "SKUs used more than once",
-    "shipments": "shipments booked",
-    "book": "shipments to book",
+    "products": ("product read", "products read"),
+    "customers": ("customer read", "customers read"),
+    "levels": ("level read", "levels read"),
+    "read": ("level read", "levels read"),
+    "changed": ("level changed", "levels changed"),
+    "different": ("level to write", "levels to write"),
+    "written": ("level written", "levels written"),
+    "not_tracked": ("product without inventory tracking", "products without inventory tracking"),
+    "unmatched": (
+        "product whose SKU the warehouse does not have",
+        "products whose SKU the warehouse does not have",
+    ),
+    "duplicate_sku": ("SKU used more than once", "SKUs used more than once"),
+    "shipments": ("shipment booked", "shipments booked"),
+    "book": ("shipment to book", "shipments to book"),
     "sent": "sent",
     "refused": "refused",
     "waiting": "waiting",
@@ -38,6 +42,11 @@ HIDDEN = {"order_reads"}
 
 
 def counts_in_words(counts: Mapping[str, int]) -> str:
-    """For example "12 imported, 3 unchanged"; "nothing to do" when there is nothing to tell."""
-    told = [f"{number:,} {WORDS.get(name, name)}" for name, number in counts.items() if number and name not in HIDDEN]
+    """For example "12 imported, 1 product read"; "nothing to do" when there is nothing to tell."""
+    told = [f"{number:,} {word(name, number)}" for name, number in counts.items() if number and name not in HIDDEN]
     return ", ".join(told) or "nothing to do"
+
+
+def word(name: str, number: int) -> str:
+    words = WORDS.get(name, name)
+    return words if isinstance(words, str) else words[number != 1]

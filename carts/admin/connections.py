@@ -236,7 +236,8 @@ class ConnectionAdmin(PageAdmin):
                     "label": function.label,
                     "help": facts.help,
                     "setting": settings.get(function.value),
-                    "schedule": schedules.get(function.value),
+                    "schedule": schedules.get(kind.feed_of(function).value),
+                    "rides_on": kind.feed_of(function).label if kind.feed_of(function) is not function else "",
                 }
                 for function, facts in connection.possible_functions.items()
             ],

@@ -27,6 +27,7 @@ from carts.models import Order, OrderLine, ShipmentLine
 from carts.models.catalogue import sku_key
 from carts.models.fields import plain_decimal
 from carts.order_flow import NOT_SENT, TransitionRefused
+from connectors.functions import Function
 
 Status = Order.Status
 
@@ -238,8 +239,9 @@ def track(order: Order) -> list[dict[str, Any]]:
         {"label": "New", "at": order.stored_at, "done": True},
         {"label": "At warehouse", "at": order.at_warehouse_at, "done": bool(order.at_warehouse_at)},
         {"label": "Shipped", "at": order.shipped_at, "done": bool(order.shipped_at)},
-        {"label": "Confirmed", "at": order.confirmed_at, "done": bool(order.confirmed_at)},
     ]
+    if order.confirmed_at or order.cart.function_is_on(Function.SHIPMENT_CONFIRMATION):
+        steps.append({"label": "Confirmed", "at": order.confirmed_at, "done": bool(order.confirmed_at)})
     if order.status in (Status.HELD, Status.ERROR, Status.CANCELLED):
         stopped = next((index for index, step in enumerate(steps) if not step["done"]), len(steps))
         if order.status == Status.CANCELLED:
