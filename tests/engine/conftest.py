@@ -126,14 +126,10 @@ WAREHOUSE_SIDE = {
 }
 
 
-SEEN_BY_OTHERS = ("test_worker_process", "test_leases", "test_delivery_states")
-
-
 @pytest.fixture
-def world(request: pytest.FixtureRequest, settings: Any) -> Iterator[World]:
-    """Lives in one transaction that is rolled back, unless threads, processes or a running server must see it."""
-    others = "live_server" in request.fixturenames or request.module.__name__.endswith(SEEN_BY_OTHERS)
-    request.getfixturevalue("transactional_db" if others else "db")
+def world(db: None, settings: Any) -> Iterator[World]:
+    """Lives in one transaction that is rolled back. A test whose threads, processes or server must see it says so with
+    ``live_server`` or ``pytest.mark.django_db(transaction=True)``."""
     with VendSandbox(outlets=2, sales=0, products=12, customers=6, seed=1, rate_limit=100_000) as sandbox:
         yield World(sandbox, settings)
 
