@@ -7,6 +7,7 @@ repeated or hanging call costs time only.
 from __future__ import annotations
 
 import logging
+import os
 import threading
 import time
 import uuid
@@ -70,7 +71,7 @@ def take_slot(slot_id: int) -> DrainSlot | None:
     free = DrainSlot.objects.filter(
         Q(beat_at__isnull=True) | Q(beat_at__lt=now - SLOT_FREE_AFTER), pk=slot_id, worker__stopping=False
     )
-    if not free.update(beat_at=now):
+    if not free.update(beat_at=now, doing=f"drained by process {os.getpid()}"):
         return None
     return DrainSlot.objects.filter(pk=slot_id).first()
 

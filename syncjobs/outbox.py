@@ -7,7 +7,7 @@ FAILED. A delivery that is found in SENDING after its lease ended is *in doubt* 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from django.db import transaction
@@ -148,18 +148,24 @@ def claim_batch(
 def recover_abandoned(now: datetime | None = None) -> int:
     """Deliveries whose worker died while sending: in doubt from now on, settled by the next worker."""
     now = now or timezone.now()
+    return abandon(Q(lease_until__lt=now), now, now)
+
+
+def owners_died(owner_prefix: str) -> int:
+    """Owners with this prefix died just now: the same, without waiting for their leases. But the remote may still be at
+    work on what it got: it is asked no earlier than if the leases had run out."""
+    now = timezone.now()
+    return abandon(Q(lease_owner__startswith=owner_prefix), now, now + LEASE)
+
+
+def abandon(whose: Q, now: datetime, ask_at: datetime) -> int:
     abandoned = list(
-        Delivery.objects.filter(state=State.SENDING, lease_until__lt=now).select_related(
-            "connection__merchant", "order"
-        )
+        Delivery.objects.filter(whose, state=State.SENDING).select_related("connection__merchant", "order")
     )
     for delivery in abandoned:
-        mine = Delivery.objects.filter(
-            pk=delivery.pk, state=State.SENDING, lease_until__lt=now, lease_owner=delivery.lease_owner
-        )
+        mine = Delivery.objects.filter(whose, pk=delivery.pk, state=State.SENDING, lease_owner=delivery.lease_owner)
         with transaction.atomic():
-            free = {"in_doubt": True, "run_at": now, "lease_owner": "", "lease_until": None}
-            if not mine.update(state=State.RETRY, **free):
+            if not mine.update(state=State.RETRY, in_doubt=True, run_at=ask_at, lease_owner="", lease_until=None):
                 continue
             DeliveryAttempt.objects.create(
                 delivery=delivery,
@@ -188,13 +194,6 @@ def take_aside(delivery: Delivery, deaths: int, now: datetime) -> None:
     order_flow.failed(order_flow.locked(delivery.order_id), reason)
     failure = Failure(delivery.reference, "worker", reason, fix, order=delivery.order, delivery=delivery)
     record_failures(delivery.connection, FUNCTION_OF_KIND[Kind(delivery.kind)], [failure])
-
-
-def end_leases(owner_prefix: str) -> None:
-    """Owners with this prefix are known to be dead: what they were sending is in doubt from now on."""
-    Delivery.objects.filter(state=State.SENDING, lease_owner__startswith=owner_prefix).update(
-        lease_until=timezone.now() - timedelta(seconds=1)
-    )
 
 
 def renew_leases(owner: str, now: datetime) -> None:

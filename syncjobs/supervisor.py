@@ -173,7 +173,7 @@ class Supervisor:
         slots = DrainSlot.objects.filter(worker=self.worker)
         for pk in slots.values_list("pk", flat=True):
             runner.end_leases(drain_prefix(pk))
-            outbox.end_leases(drain_prefix(pk))
+            outbox.owners_died(drain_prefix(pk))
         slots.update(beat_at=None, called_at=None, doing="")
         get_broker(self.name).delete_queue()
 
