@@ -40,12 +40,16 @@ class FeedPage:
 
 
 class VendClient:
-    """One store's API. Paths are those of the dated family; a reference resource that this family does not answer is read
-    from ``/api/2.0/`` from then on. Raises the types of ``connectors.errors``."""
+    """One store's API. Paths are those of the family that ``session`` is set to (``dated``: a dated version, else 2.0);
+    a reference resource that a dated version does not answer is read from ``/api/2.0/`` from then on. Raises the types of
+    ``connectors.errors``."""
 
-    def __init__(self, session: HttpSession, store_url: str) -> None:
+    def __init__(self, session: HttpSession, store_url: str, *, dated: bool = True) -> None:
         self.session = session
+        self.is_dated = dated
         self.legacy_url = f"{store_url}/api/2.0"
+        # Where a product is changed: API 2.0 leaves that to 2.1.
+        self.product_url = "products" if dated else f"{store_url}/api/2.1/products"
         self.legacy_resources: set[str] = set()
 
     # --- version feeds (section 4) -----------------------------------------------------------------------------------
@@ -82,11 +86,21 @@ class VendClient:
         return self.feed(resource, page_size=REFERENCES_PER_PAGE)
 
     def inventory(self, cursor: str) -> Iterator[FeedPage]:
-        """Stock rows of all outlets: in the dated family a POST that answers a bare array (section 3.9)."""
+        """Stock rows of all outlets: in the dated family a POST that answers a bare array, in 2.0 a list like any other
+        (section 3.9). A dated version that does not have the POST is read in the way of 2.0."""
+        if not self.is_dated or "inventory" in self.legacy_resources:
+            yield from self.feed("inventory", cursor, page_size=STOCK_ROWS_PER_PAGE)
+            return
         after = int(cursor or 0)
         while True:
             body = {"after": after, "size": STOCK_ROWS_PER_PAGE, "sort_direction": "asc"}
-            answer = self.session.request("POST", "inventory", json=body, reads_only=True)
+            try:
+                answer = self.session.request("POST", "inventory", json=body, reads_only=True)
+            except (RecordRefused, ContractBroken) as error:
+                if not is_dead_path(error):
+                    raise
+                yield from self.feed("inventory", str(after) if after else "", page_size=STOCK_ROWS_PER_PAGE)
+                return
             page = stock_page(answer)
             if not page.data:
                 return
@@ -125,10 +139,10 @@ class VendClient:
         return confirmed(answer, shapes.StockAdjustments).data or []
 
     def set_level(self, product_id: str, outlet_id: str, level: str) -> None:
-        """Sets one product's level at one outlet. ``level`` is a number as text."""
+        """Sets one product's level at one outlet. ``level`` is a number as text. One call, the same body in 2.1."""
         row = {"outlet_id": outlet_id, "current_amount": msgspec.Raw(level.encode())}
         body = {"details": {"inventory": [row]}}
-        confirmed(self.session.request("PUT", f"products/{quoted(product_id)}", json=body), dict)
+        confirmed(self.session.request("PUT", f"{self.product_url}/{quoted(product_id)}", json=body), dict)
 
     # --- webhooks (section 7) ----------------------------------------------------------------------------------------
 
@@ -156,7 +170,7 @@ class VendClient:
         try:
             return self.session.get(self.path(resource, item), params)
         except (RecordRefused, ContractBroken) as error:
-            if item or resource in self.legacy_resources or not is_dead_path(error):
+            if item or not self.is_dated or resource in self.legacy_resources or not is_dead_path(error):
                 raise
             try:
                 answer = self.session.get(f"{self.legacy_url}/{resource}", params)

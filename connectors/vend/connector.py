@@ -39,12 +39,13 @@ from connectors.records import (
 from connectors.vend import catalogue, mapping, selftest, shapes, stock, webhooks
 from connectors.vend.client import PEEK, FeedPage, VendClient
 from connectors.vend.errors import OutletAddressMissing, Unreadable
-from connectors.vend.options import ABSOLUTE, DOMAIN, VendCredentials, VendOptions
+from connectors.vend.families import SaleReader
+from connectors.vend.options import ABSOLUTE, DOMAIN, LEGACY_VERSION, VendCredentials, VendOptions
 from connectors.vend.shapes import text
 
 __all__ = ["OutletAddressMissing", "VendConnector"]
 
-SALES = shapes.Reader(shapes.Sale)
+SALES = SaleReader()
 PRODUCTS = shapes.Reader(shapes.Product)
 CUSTOMERS = shapes.Reader(shapes.Customer)
 OUTLETS = shapes.Reader(shapes.Outlet)
@@ -85,7 +86,12 @@ class VendConnector(Connector):
             call_log=self.environment.call_log,
             headers={"Authorization": f"Bearer {self.credentials.access_token}"},
         )
-        return VendClient(session, url)
+        return VendClient(session, url, dated=self.is_dated)
+
+    @property
+    def is_dated(self) -> bool:
+        """Does this cart speak the dated family, or API 2.0?"""
+        return self.options.api_version != LEGACY_VERSION
 
     def close(self) -> None:
         if "client" in self.__dict__:
@@ -193,8 +199,9 @@ class VendConnector(Connector):
 
     def with_delivery_address(self, record: OrderRecord) -> OrderRecord:
         """A sale that is to be delivered names its address in its fulfilment (vend.md sections 3.8 and 10). If that
-        cannot be read, the order waits for a person instead of going to some other address of the customer."""
-        if record.ship_method != "delivery" or not record.importable or not record.customer_id:
+        cannot be read, the order waits for a person instead of going to some other address of the customer. API 2.0
+        knows no such addresses: the customer's own are used."""
+        if record.ship_method != "delivery" or not record.importable or not record.customer_id or not self.is_dated:
             return record
         try:
             ship_to = self.delivery_address(record.external_id, record.customer_id)
@@ -280,11 +287,16 @@ class VendConnector(Connector):
             yield self.read_page(page, STOCK_ROWS, level_of, outlet)
 
     def level_batch_size(self) -> int:
-        return stock.SINGLE_BATCH if self.options.inventory_mode == ABSOLUTE else stock.LARGEST_BATCH
+        return stock.SINGLE_BATCH if self.writes_exact_levels else stock.LARGEST_BATCH
+
+    @property
+    def writes_exact_levels(self) -> bool:
+        """By choice, or because API 2.0 knows no stock adjustments."""
+        return self.options.inventory_mode == ABSOLUTE or not self.is_dated
 
     def write_levels(self, changes: Sequence[LevelChange]) -> Sequence[WriteResult]:
-        """Books the differences (``adjustments``) or sets the levels (``absolute``) at the cart's own outlet, whatever
-        ``location_id`` says.
+        """Books the differences (``adjustments``) or sets the levels (``absolute``, and always in API 2.0) at the cart's
+        own outlet, whatever ``location_id`` says.
 
         A change without a result was not carried out: send it again. That happens when Vend stops taking calls in the
         middle; what was done by then is returned. ``OutcomeUnknown`` is always raised, whatever was done before: read
@@ -293,7 +305,7 @@ class VendConnector(Connector):
         if not changes:
             return []
         outlet_id = self.outlet_id or self.find_outlet().external_id
-        write = stock.set_levels if self.options.inventory_mode == ABSOLUTE else stock.adjust_levels
+        write = stock.set_levels if self.writes_exact_levels else stock.adjust_levels
         return write(self.client, outlet_id, changes)
 
     # --- webhooks and test -------------------------------------------------------------------------------------------

@@ -29,7 +29,14 @@ ORDER_STATUSES = (
     (ALL_EXCEPT, "All, Except VOIDED & SAVED"),
 )
 PRICE_LISTS = (("Retail", "Retail"), ("Wholesale", "Wholesale"), ("Buy", "Buy"), ("Custom", "Custom"))
-API_VERSIONS = (("2026-07", "2026-07"),)
+DEFAULT_VERSION, LEGACY_VERSION = "2026-07", "2.0"
+API_VERSIONS = (
+    (DEFAULT_VERSION, "2026-07 (recommended)"),
+    ("2026-01", "2026-01"),
+    ("2026-04", "2026-04"),
+    ("2026-10", "2026-10"),
+    (LEGACY_VERSION, "2.0 (the older family)"),
+)
 ADJUSTMENTS, ABSOLUTE = "adjustments", "absolute"
 INVENTORY_MODES = (
     (ADJUSTMENTS, "Differences, up to 1,000 products per call"),
@@ -93,6 +100,13 @@ class VendOptions(Settings):
         kind=FieldKind.BOOLEAN,
         default=True,
     )
+    tracking_in_note: bool = setting(
+        "Tracking number in the sale's note",
+        help="Yes: when a delivery or pickup sale is confirmed as shipped, carrier and tracking number are added to the "
+        "note of the sale in Vend, which has no field of its own for them. Needs a dated API version.",
+        kind=FieldKind.BOOLEAN,
+        default=False,
+    )
     send_stock_adjustments: bool = setting(
         "Send Stock Adjustment to WMS (Beta)",
         help="Yes: stock counts, purchases, returns to suppliers and transfers made in Vend are passed on. "
@@ -103,7 +117,7 @@ class VendOptions(Settings):
     push_product_details: bool = setting(
         "Push Product Details",
         help="Yes: names, descriptions and prices of the warehouse are written to Vend and replace what was edited "
-        "there.",
+        "there. Switch on the function Product Detail Sync as well.",
         kind=FieldKind.BOOLEAN,
         default=False,
     )
@@ -121,8 +135,11 @@ class VendOptions(Settings):
     )
     api_version: str = setting(
         "API version",
-        help="The version of Vend's API that the hub speaks. Leave it as it is unless support asks you to change it.",
-        default="2026-07",
+        help="The version of Vend's API that the hub speaks. Leave it as it is unless support asks you to change it. "
+        "Vend keeps each dated version for a year at least. 2.0 can do less: it has no stock adjustments, so stock is "
+        "always written as exact levels; a delivery goes to the customer's own address; and an order is confirmed as "
+        "shipped only when all of it has left.",
+        default=DEFAULT_VERSION,
         choices=API_VERSIONS,
         advanced=True,
     )
@@ -132,7 +149,8 @@ class VendOptions(Settings):
         "the same moment keeps its effect; if someone changes stock in Vend by hand, that change stays until the hub "
         "reads the level again. Exact levels: the hub sets each product to the warehouse's number. This overrules "
         "whatever Vend had, also a sale made a moment ago, tells Vend's history little and needs one call per product "
-        "(about 4,200 an hour in a store with one register).",
+        "(about 4,200 an hour in a store with one register). API version 2.0 has no differences: there the hub always "
+        "sets exact levels.",
         default=ADJUSTMENTS,
         choices=INVENTORY_MODES,
         advanced=True,

@@ -59,6 +59,8 @@ class VendSandbox(SandboxServer):
         self.token = token
         self.rate_limit = rate_limit
         self.omit_nulls = False
+        # Dated versions past their end: version -> the older family that serves them without a word (vend.md 1).
+        self.retired_versions: dict[str, str] = {}
         self._window_started = 0.0
         self._window_calls = 0
         self.store = VendStore(seed, self.now, tax_exclusive)
@@ -131,6 +133,7 @@ class VendSandbox(SandboxServer):
         family, path = split_path(request.path)
         if family is None:
             return None
+        family = self.retired_versions.get(family, family)
         table = self._tables.get("dated" if is_dated(family) else family)
         found = table.find(request.method, path) if table else None
         if found is None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from datetime import date
 from typing import TYPE_CHECKING
 
+from connectors.budget import utc_now
 from connectors.errors import (
     AuthenticationFailed,
     ConfigurationInvalid,
@@ -17,7 +19,8 @@ from connectors.errors import (
 from connectors.records import OutletRecord, TestStep
 from connectors.vend import shapes
 from connectors.vend.errors import OutletAddressMissing, Unreadable
-from connectors.vend.options import URL_FORM
+from connectors.vend.families import is_flat
+from connectors.vend.options import DEFAULT_VERSION, URL_FORM
 from connectors.vend.shapes import text
 
 if TYPE_CHECKING:
@@ -29,6 +32,16 @@ TOKEN_HELP = (
     "expired cannot be used again."
 )
 REGISTER_HELP = "In Vend open Setup > Outlets and Registers and add a register to this outlet."
+
+VERSION_STEP = "API version"
+VERSION_HELP = (
+    f"Choose {DEFAULT_VERSION} as the API version in the cart's settings and click Test again. Until then orders are "
+    "still read, because the hub knows both forms; writing stock, delivery addresses and shipment confirmation may fail."
+)
+LEGACY_NOTE = (
+    "API 2.0 is in use. It has no stock adjustments, so stock is written as exact levels, one call per product, whatever "
+    "“How stock is written” says."
+)
 
 RETAILERS = shapes.Reader(shapes.Retailer)
 
@@ -51,6 +64,7 @@ def steps(connector: VendConnector) -> Iterator[TestStep]:
         yield guarded("Register", lambda: register_step(connector, outlet.external_id))
     yield guarded("Taxes", lambda: count_step(connector, "Taxes", "taxes"))
     yield guarded("Payment types", lambda: count_step(connector, "Payment types", "payment_types"))
+    yield guarded(VERSION_STEP, lambda: version_step(connector))
 
 
 def reach_store(connector: VendConnector) -> list[TestStep]:
@@ -96,6 +110,28 @@ def register_step(connector: VendConnector, outlet_id: str) -> TestStep:
 def count_step(connector: VendConnector, name: str, resource: str) -> TestStep:
     count = sum(len(page.records) for page in connector.client.references(resource))
     return passed(name, f"{count} found.")
+
+
+def version_step(connector: VendConnector) -> TestStep:
+    """Does Vend answer in the version that was asked for? A dated version past its end is served by an older one without
+    a word (vend.md section 1), so one sale is looked at."""
+    version = connector.options.api_version
+    page = next(connector.client.feed("sales", page_size=1), None)
+    if not connector.is_dated:
+        return passed(VERSION_STEP, LEGACY_NOTE)
+    if page is not None and is_flat(page.records[0]):
+        message = f"Vend was asked for version {version} and answers in the older form of API 2.0. The version is past its end."
+        return TestStep(name=VERSION_STEP, ok=False, message=message, help=VERSION_HELP)
+    return passed(VERSION_STEP, f"Vend answers in version {version}. {lifetime(version, utc_now().date())}")
+
+
+def lifetime(version: str, today: date) -> str:
+    """Vend keeps a dated version for twelve months at least."""
+    year, month = map(int, version.split("-"))
+    end = date(year + 1, month, 1)
+    if today < end:
+        return f"Vend keeps it until {end:%B %Y} at least."
+    return f"Vend promised it until {end:%B %Y} only; choose a newer one if the list offers one."
 
 
 def guarded(name: str, step: Callable[[], TestStep]) -> TestStep:

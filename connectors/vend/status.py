@@ -46,6 +46,11 @@ MEANINGS: dict[str, RemoteOrderState] = {
     "SERVICE_CLOSED": RemoteOrderState.COMPLETE,
     "VOIDED": RemoteOrderState.CANCELLED,
 }
+# Legacy word -> (state, attribute): the same table the other way round.
+STATES: dict[str, tuple[str, str]] = {
+    **{word: pair for pair, word in LEGACY_WORDS.items()},
+    **{word: (state, "") for state, word in DECIDED_STATES.items()},
+}
 # Which attribute a legacy word carries, so that both families tell delivery and pickup apart.
 ATTRIBUTE_OF_WORD = {word: attribute for (_, attribute), word in LEGACY_WORDS.items() if attribute}
 
@@ -100,3 +105,15 @@ def _read_status(status: str, state: str, attributes: tuple[str, ...]) -> SaleSt
             unknown=f"attribute “{strange[0]}”",
         )
     return SaleStatus(MEANINGS[words[0]], tuple(words), frozenset(known))
+
+
+def state_of(word: str) -> tuple[str, tuple[str, ...]]:
+    """A legacy word in the dated family's terms: state and attributes; ("", ()) for a word nobody knows."""
+    state, attribute = STATES.get(word.strip().upper(), ("", ""))
+    return state, (attribute,) if attribute else ()
+
+
+def legacy_word(state: str, attributes: Sequence[str]) -> str:
+    """State and attributes as the one legacy word that weighs most; "" when nobody knows them."""
+    status = read_status("", state, attributes)
+    return "" if status.unknown else status.words[0]

@@ -10,13 +10,13 @@ from connectors.records import OrderRecord, OutletRecord, RemoteOrderState
 from connectors.vend import shapes
 from connectors.vend.catalogue import outlet_record
 from connectors.vend.errors import Unreadable
-from connectors.vend.mapping import SaleContext, order_from_sale, outlet_id_of, sale_from_flat
+from connectors.vend.families import SaleReader
+from connectors.vend.mapping import SaleContext, order_from_sale, outlet_id_of
 from connectors.vend.status import LEGACY_WORDS, MEANINGS, read_status
 from tests.connectors.vend import payloads
 from tests.connectors.vend.payloads import as_json, discount_line, flat_sale, line, payment, sale
 
-SALES = shapes.Reader(shapes.Sale)
-FLAT_SALES = shapes.Reader(shapes.FlatSale)
+SALES = SaleReader()
 OUTLET: OutletRecord = outlet_record(shapes.Reader(shapes.Outlet).read(as_json(payloads.outlet())))
 
 
@@ -42,7 +42,7 @@ def order(record: dict[str, Any], **options: Any) -> OrderRecord:
 
 def flat_order(record: dict[str, Any], **options: Any) -> OrderRecord:
     raw = as_json(record)
-    return order_from_sale(sale_from_flat(FLAT_SALES.read(raw)), raw, context(**options))
+    return order_from_sale(SALES.read(raw), raw, context(**options))
 
 
 def test_closed_sale_becomes_a_complete_order() -> None:

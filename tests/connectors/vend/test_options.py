@@ -13,7 +13,7 @@ from connectors.functions import Function, Role
 from connectors.registry import connector_class
 from connectors.settings_fields import SettingErrors
 from connectors.vend.connector import VendConnector
-from connectors.vend.options import ORDER_STATUSES, VendCredentials, VendOptions
+from connectors.vend.options import API_VERSIONS, ORDER_STATUSES, VendCredentials, VendOptions
 
 GUIDE = Path(__file__).parents[3] / "docs" / "vend.md"
 STORE = "https://demo.retail.lightspeed.app"
@@ -37,6 +37,7 @@ def test_the_names_that_others_build_on() -> None:
         "earliest_order_date",
         "send_cancellations",
         "default_to_outlet_address",
+        "tracking_in_note",
         "send_stock_adjustments",
         "push_product_details",
         "retail_price_list",
@@ -58,6 +59,7 @@ def test_defaults() -> None:
         "earliest_order_date": None,
         "send_cancellations": False,
         "default_to_outlet_address": True,
+        "tracking_in_note": False,
         "send_stock_adjustments": False,
         "push_product_details": False,
         "retail_price_list": "Retail",
@@ -81,6 +83,8 @@ def test_the_guide_names_every_field_choice_and_step() -> None:
         assert field.label in guide, field.label
     for _, label in ORDER_STATUSES:
         assert label in guide, label
+    for version, _ in API_VERSIONS:
+        assert f"`{version}`" in guide, version
     for step in (
         "Vend URL",
         "Access token",
@@ -89,6 +93,7 @@ def test_the_guide_names_every_field_choice_and_step() -> None:
         "Register",
         "Taxes",
         "Payment types",
+        "API version",
         "Webhooks",
     ):
         assert step in guide, step

@@ -1,5 +1,6 @@
 """The steps of Test: what each says when it fails, and what to do."""
 
+from datetime import date
 from typing import Any
 
 import pytest
@@ -10,9 +11,19 @@ from connectors.records import TestStep
 from connectors.vend.connector import VendConnector
 from connectors.vend.options import VendCredentials, VendOptions
 from connectors.vend.sandbox import VendSandbox
+from connectors.vend.selftest import lifetime
 from tests.connectors.vend.conftest import Connect
 
-ALL_STEPS = ["Vend URL", "Access token", "Outlet", "Outlet address", "Register", "Taxes", "Payment types"]
+ALL_STEPS = [
+    "Vend URL",
+    "Access token",
+    "Outlet",
+    "Outlet address",
+    "Register",
+    "Taxes",
+    "Payment types",
+    "API version",
+]
 
 
 def run(connector: VendConnector) -> dict[str, TestStep]:
@@ -103,6 +114,7 @@ def test_a_wrong_outlet_leaves_out_what_depends_on_it(sandbox: VendSandbox, conn
         ("Outlet", False),
         ("Taxes", True),
         ("Payment types", True),
+        ("API version", True),
     ]
     assert sandbox.store.outlets[0]["name"] in steps["Outlet"].message
     assert "Outlet Name" in steps["Outlet"].help
@@ -129,7 +141,13 @@ def test_an_outlet_without_register(sandbox: VendSandbox, connect: Connect) -> N
 
 @pytest.mark.parametrize(
     ("path", "name"),
-    [("/outlets", "Outlet"), ("/registers", "Register"), ("/taxes", "Taxes"), ("/payment_types", "Payment types")],
+    [
+        ("/outlets", "Outlet"),
+        ("/registers", "Register"),
+        ("/taxes", "Taxes"),
+        ("/payment_types", "Payment types"),
+        ("/sales", "API version"),
+    ],
 )
 @pytest.mark.parametrize("fault", [{"status": 500}, {"status": 403}, {"fault": "html"}, {"fault": "never_received"}])
 def test_trouble_at_any_step_fails_that_step(
@@ -138,3 +156,42 @@ def test_trouble_at_any_step_fails_that_step(
     sandbox.fail(match=f"GET {path}", times=None, **fault)
     steps = run(connect())
     assert [step for step, ok in outcome(steps) if not ok] == [name]
+
+
+# --- the API version -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("version", ["2026-01", "2026-04", "2026-07", "2026-10"])
+def test_a_dated_version_that_is_answered_as_asked(sandbox: VendSandbox, connect: Connect, version: str) -> None:
+    sandbox.store.add_sale(lines=[(sandbox.store.products[0], 1)])
+    step = run(connect(api_version=version))["API version"]
+    assert step.ok
+    assert version in step.message
+
+
+def test_a_store_without_sales_has_no_version_to_complain_about(sandbox: VendSandbox, connect: Connect) -> None:
+    sandbox.retired_versions["2026-01"] = "2.0"
+    assert run(connect(api_version="2026-01"))["API version"].ok
+
+
+def test_a_version_past_its_end_is_reported(sandbox: VendSandbox, connect: Connect) -> None:
+    sandbox.store.add_sale(lines=[(sandbox.store.products[0], 1)])
+    sandbox.retired_versions["2026-01"] = "2.0"
+    steps = run(connect(api_version="2026-01"))
+    assert outcome(steps) == [(name, name != "API version") for name in ALL_STEPS]
+    assert "2026-01" in steps["API version"].message
+    assert "older form" in steps["API version"].message
+    assert "2026-07" in steps["API version"].help
+
+
+def test_api_2_0_says_how_stock_is_written(sandbox: VendSandbox, connect: Connect) -> None:
+    sandbox.store.add_sale(lines=[(sandbox.store.products[0], 1)])
+    steps = run(connect(api_version="2.0"))
+    assert outcome(steps) == [(name, True) for name in ALL_STEPS]
+    assert "exact levels" in steps["API version"].message
+    assert {call.family for call in sandbox.calls} == {"2.0"}
+
+
+def test_how_long_a_version_lives() -> None:
+    assert lifetime("2026-07", date(2027, 6, 30)) == "Vend keeps it until July 2027 at least."
+    assert "choose a newer one" in lifetime("2026-07", date(2027, 7, 1))
