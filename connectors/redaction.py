@@ -28,11 +28,20 @@ _BEARER = re.compile(r"\b(Bearer|Basic|Session)\s+[A-Za-z0-9._~+/=-]{8,}", re.IG
 _CARD = re.compile(r"(?<![0-9A-Za-z.-])[2-6][0-9](?:[ -]?[0-9]){11,17}(?![0-9A-Za-z.-])")
 
 
+# What a text must hold (in small letters) for a pattern to match: looking for it takes a tenth of the time.
+_JSON_MARKS = tuple(f'"{name}"' for name in SECRET_NAMES.split("|"))
+_BEARER_MARKS = ("bearer", "basic", "session")
+
+
 def mask_text(text: str) -> str:
     """The text with secrets and card-like numbers masked."""
-    text = _JSON_SECRET.sub(rf"\g<1>{MASK}\g<2>", text)
-    text = _FORM_SECRET.sub(rf"\g<1>{MASK}", text)
-    text = _BEARER.sub(rf"\g<1> {MASK}", text)
+    folded = text.casefold()
+    if any(mark in folded for mark in _JSON_MARKS):
+        text = _JSON_SECRET.sub(rf"\g<1>{MASK}\g<2>", text)
+    if "=" in folded:
+        text = _FORM_SECRET.sub(rf"\g<1>{MASK}", text)
+    if any(mark in folded for mark in _BEARER_MARKS):
+        text = _BEARER.sub(rf"\g<1> {MASK}", text)
     return _CARD.sub(_mask_card, text)
 
 

@@ -24,6 +24,7 @@ from connectors.records import (
     ProductKind,
     RemoteOrderState,
 )
+from syncjobs.bulk_insert import insert_rows
 from syncjobs.models import Delivery
 
 Status = Order.Status
@@ -98,36 +99,40 @@ def store_new_orders(
     """Stores orders that are not known yet, each with everything that belongs to it. Returns them."""
     now = timezone.now()
     orders = [order_of(cart, location, record, references, now) for record in records]
-    orders = Order.objects.bulk_create(orders, batch_size=500)
+    insert_rows(Order, orders)
+    known = known_orders(cart, records)
     lines: list[OrderLine] = []
     events: list[OrderEvent] = []
     payloads: list[OrderPayload] = []
     deliveries: list[Delivery] = []
     for order, record in zip(orders, records, strict=True):
+        order.pk, _ = known[record.external_id]
         lines.extend(lines_of(order, record.lines, references))
         events.append(
-            OrderEvent(order=order, kind="imported", message=f"Imported from {cart} as {record.remote_status}.")
+            OrderEvent(order_id=order.pk, kind="imported", message=f"Imported from {cart} as {record.remote_status}.")
         )
         if order.problem:
-            events.append(OrderEvent(order=order, kind=order.status, message=order.problem))
+            events.append(OrderEvent(order_id=order.pk, kind=order.status, message=order.problem))
         if order.status == Status.SHIPPED:
-            events.append(OrderEvent(order=order, kind="shipped", message="Nothing to ship: the order holds no goods."))
+            events.append(
+                OrderEvent(order_id=order.pk, kind="shipped", message="Nothing to ship: the order holds no goods.")
+            )
         if record.raw:
-            payloads.append(OrderPayload(order=order, version=record.version, body=OrderPayload.pack(record.raw)))
+            payloads.append(OrderPayload(order_id=order.pk, version=record.version, body=OrderPayload.pack(record.raw)))
         if order.status == Status.NEW and order.warehouse_id is not None:
             deliveries.append(
                 Delivery(
                     connection_id=order.warehouse_id,
                     kind=Delivery.Kind.ORDER,
-                    order=order,
+                    order_id=order.pk,
                     reference=order.reference,
                     run_at=now,
                 )
             )
-    OrderLine.objects.bulk_create(lines, batch_size=500)
-    OrderEvent.objects.bulk_create(events, batch_size=500)
-    OrderPayload.objects.bulk_create(payloads, batch_size=500)
-    Delivery.objects.bulk_create(deliveries, batch_size=500)
+    insert_rows(OrderLine, lines)
+    insert_rows(OrderEvent, events)
+    insert_rows(OrderPayload, payloads)
+    insert_rows(Delivery, deliveries)
     return orders
 
 
@@ -136,9 +141,9 @@ def order_of(
 ) -> Order:
     order = Order(
         merchant_id=cart.merchant_id,
-        cart=cart,
-        warehouse=cart.warehouse,
-        location=location,
+        cart_id=cart.pk,
+        warehouse_id=cart.warehouse_id,
+        location_id=location.pk if location else None,
         external_id=record.external_id,
         reference=reference_of(cart, record),
         stored_at=now,
@@ -228,7 +233,7 @@ def line_of(order: Order, position: int, record: OrderLineRecord, references: Re
     product = references.products.get(record.product_id)
     sku = record.sku or (product.sku if product else "")
     return OrderLine(
-        order=order,
+        order_id=order.pk,
         position=position,
         external_id=record.external_id or str(position),
         product_id_at_cart=record.product_id,
