@@ -26,9 +26,11 @@ from connectors.functions import Function, Role
 from syncjobs.connector_cache import OpenConnectors
 from syncjobs.delivering import deliver_next
 from syncjobs.management.commands.connectors import table_of_functions
-from syncjobs.models import Run
+from syncjobs.models import Delivery, Run
 from syncjobs.runner import claim_run, execute
 from syncjobs.schedule import request_run
+from tests.engine.conftest import World
+from tests.engine.conftest import world as world  # the fixture
 from tests.factories import make_cart, make_merchant, make_order
 
 ROOT = Path(__file__).parents[1]
@@ -168,7 +170,9 @@ def test_the_table_of_ports_is_true() -> None:
     for column, role in ((2, Role.CART), (3, Role.WAREHOUSE)):
         for function, port in PORTS[role].items():
             rows = [line for line in text.splitlines() if line.startswith(f"| `{port.__name__}`")]
-            assert any(function.label == line.split("|")[column].strip() for line in rows), (role, function)
+            assert any(function.label == line.split("|")[column].strip() for line in rows), (
+                f"docs/add-a-connector.md: the table of ports misses {port.__name__}: {function.label} ({role})"
+            )
 
 
 # Operations
@@ -216,11 +220,54 @@ def test_the_key_rotation_recipe_works(db: None, settings: Any) -> None:
     cart = make_cart(credentials={"access_token": "secret"})
     empty = make_cart()
     settings.CREDENTIALS_KEYS = [new, old]
-    [recipe] = re.findall(r"<!-- recipe: rotate -->\n```python\n(.*?)```", page("docs/operations.md"), re.DOTALL)
-    exec(recipe, {})  # noqa: S102
+    follow("rotate")
     settings.CREDENTIALS_KEYS = [new]
     assert Cart.objects.get(pk=cart.pk).read_credentials() == {"access_token": "secret"}
     assert Cart.objects.get(pk=empty.pk).read_credentials() == {}
+
+
+def test_the_restore_recipe_sends_nothing_twice(
+    parcelbox: dict[str, str], transactional_db: None, settings: Any
+) -> None:
+    with registry.sandbox_class("parcelbox")() as sandbox:
+        settings.EXTRA_HOSTS = frozenset({sandbox.host})
+        warehouse = Warehouse.objects.create(
+            merchant=make_merchant(),
+            name="Parcelbox",
+            connector="parcelbox",
+            options={"url": sandbox.url},
+            credentials={"key": sandbox.token},
+            is_active=True,
+        )
+        finish_new_connection(warehouse)
+        order = make_order(make_cart(warehouse), lines=(("MUG", "2"),))
+        order_is_sent(order)
+        # The backup is from before it was sent.
+        Order.objects.update(status=Order.Status.NEW, at_warehouse_at=None)
+        Delivery.objects.update(state=Delivery.State.PENDING, attempts=0, remote_id="")
+        follow("restore")
+        order_is_sent(order)
+        assert len(sandbox.orders) == 1
+
+
+def test_the_webhook_recipe_replaces_the_address(world: World) -> None:
+    assert run_test(world.cart).ok
+    before = {hook["url"] for hook in world.store.webhooks}
+    follow("webhook", {"Queen Street": world.cart.name})
+    world.cart.refresh_from_db()
+    assert run_test(world.cart).ok
+    after = {hook["url"] for hook in world.store.webhooks}
+    assert len(before) == len(after) == 6
+    assert not before & after
+
+
+def follow(name: str, replacements: dict[str, str] | None = None) -> None:
+    """Runs a recipe of docs/operations.md."""
+    [recipe] = re.findall(rf"<!-- recipe: {name} -->\n```python\n(.*?)```", page("docs/operations.md"), re.DOTALL)
+    for old, new in (replacements or {}).items():
+        assert old in recipe
+        recipe = recipe.replace(old, new)
+    exec(recipe, {})  # noqa: S102
 
 
 # All pages
