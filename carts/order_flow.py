@@ -15,7 +15,7 @@ from django.utils import timezone
 
 from carts.models import Order, OrderEvent, OrderLine, Shipment, ShipmentLine
 from carts.models.catalogue import sku_key
-from carts.signals import cancellation_wanted, order_ready, order_withdrawn
+from carts.signals import cancellation_wanted, order_ready, order_withdrawn, shipment_booked
 from connectors.records import Address, ShipmentLineRecord, ShipmentRecord
 
 HUB = "hub"
@@ -175,6 +175,7 @@ def add_shipment(order_id: int, record: ShipmentRecord) -> Shipment | None:
         else:
             order.save(update_fields=["updated_at"])
             note(order, "partly_shipped", f"Partly shipped{tracking}.")
+        shipment_booked.send(Order, order=order, shipment=shipment)
         return shipment
 
 

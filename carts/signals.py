@@ -9,6 +9,8 @@ order_ready = Signal()
 order_withdrawn = Signal()
 # An order that the warehouse has must be cancelled there. Arguments: order, reason.
 cancellation_wanted = Signal()
+# A shipment was booked on an order: the cart may want to know. Arguments: order, shipment.
+shipment_booked = Signal()
 # Something changed in the built-in warehouse's book. Arguments: warehouse, what ("shipments" or "stock").
 book_changed = Signal()
 # Someone clicked Test. Arguments: connection, ok.

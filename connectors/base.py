@@ -21,6 +21,7 @@ PORTS: dict[Role, dict[Function, type]] = {
         Function.PRODUCT_PICKUP: ports.ProductReader,
         Function.CUSTOMER_SYNC: ports.CustomerReader,
         Function.INVENTORY_SYNC: ports.InventoryWriter,
+        Function.SHIPMENT_CONFIRMATION: ports.ShipmentWriter,
     },
     Role.WAREHOUSE: {
         Function.ORDER_SENDING: ports.OrderWriter,

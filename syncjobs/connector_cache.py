@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from typing import Any
 
-from carts.models import Connection, Warehouse
+from carts.models import Connection
 from carts.remote import open_connector
 from connectors.base import Connector
 from syncjobs.call_log import CallBuffer
@@ -20,8 +20,8 @@ class OpenConnectors:
         self._open: OrderedDict[int, tuple[Any, Connector, CallBuffer]] = OrderedDict()
 
     def get(self, connection_id: int) -> tuple[Connection, Connector, CallBuffer]:
-        """(the warehouse as stored now, its connector, the call log the connector writes to). One query."""
-        connection = Warehouse.objects.select_related("merchant").get(pk=connection_id)
+        """(the connection as stored now, its connector, the call log the connector writes to). One query."""
+        connection = Connection.objects.select_related("merchant").get(pk=connection_id)
         stamp, connector, calls = self._open.pop(connection_id, (None, None, None))
         if connector is None or calls is None or stamp != connection.updated_at:
             if connector is not None:

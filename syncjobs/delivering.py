@@ -14,7 +14,7 @@ from django.utils import timezone
 from carts import order_flow
 from carts.alerting import raise_alert
 from carts.encryption import CredentialsUnreadable
-from carts.models import Connection, Order, OrderEvent, OrderLine
+from carts.models import Connection, Order, OrderEvent, OrderLine, Shipment
 from connectors.base import Connector
 from connectors.errors import (
     AuthenticationFailed,
@@ -26,8 +26,16 @@ from connectors.errors import (
     RecordRefused,
     RemoteUnavailable,
 )
-from connectors.ports import CancellationWriter, OrderWriter
-from connectors.records import Address, OutboundCancellation, OutboundLine, OutboundOrder, WriteResult
+from connectors.ports import CancellationWriter, OrderWriter, ShipmentWriter
+from connectors.records import (
+    Address,
+    OutboundCancellation,
+    OutboundLine,
+    OutboundOrder,
+    OutboundShipment,
+    ShipmentLineRecord,
+    WriteResult,
+)
 from syncjobs.budgets import load_budgets, save_budgets
 from syncjobs.connector_cache import OpenConnectors
 from syncjobs.failures import Failure, close_alerts_without_failures, record_failures
@@ -77,10 +85,8 @@ def deliver_next(owner: str, connectors: OpenConnectors, *, only: Any = None) ->
 
 
 def cannot_open(owner: str, connection_id: int, kind: str, error: Exception, only: Any) -> int:
-    """The warehouse's settings are unusable: its deliveries wait, one alert says why."""
-    from carts.models import Warehouse
-
-    connection = Warehouse.objects.select_related("merchant").get(pk=connection_id)
+    """The connection's settings are unusable: its deliveries wait, one alert says why."""
+    connection = Connection.objects.select_related("merchant").get(pk=connection_id)
     batch = claim_batch(owner, connection_id, kind, 100, only=only)
     store_outcomes(connection, kind, [Outcome(delivery, error=error) for delivery in batch], timezone.now())
     return len(batch)
@@ -90,6 +96,8 @@ def send(connector: Connector, kind: str, batch: Sequence[Delivery]) -> list[Out
     """Sends one batch and returns an outcome for every delivery. Never raises."""
     if kind == Kind.CANCELLATION:
         return [attempt(delivery, lambda d=delivery: cancel(connector, d)) for delivery in batch]
+    if kind == Kind.SHIPMENT:
+        return [attempt(delivery, lambda d=delivery: confirm(connector, d)) for delivery in batch]
     outcomes: list[Outcome] = []
     fresh: list[Delivery] = []
     for delivery in batch:
@@ -127,6 +135,29 @@ def cancel(connector: Connector, delivery: Delivery) -> WriteResult:
         reference=delivery.reference, remote_id=remote_id, reason=delivery.order.cancel_reason
     )
     return cast(CancellationWriter, connector).cancel_order(cancellation)
+
+
+def confirm(connector: Connector, delivery: Delivery) -> WriteResult:
+    shipment = cast(Shipment, delivery.shipment)
+    parts = list(shipment.lines.select_related("order_line"))
+    return cast(ShipmentWriter, connector).confirm_shipment(
+        OutboundShipment(
+            reference=delivery.reference,
+            order_id=delivery.order.external_id,
+            shipped_at=shipment.shipped_at,
+            carrier=shipment.carrier,
+            method=shipment.method,
+            tracking_number=shipment.tracking_number,
+            tracking_url=shipment.tracking_url,
+            lines=tuple(
+                ShipmentLineRecord(
+                    sku=part.order_line.sku, quantity=part.quantity, line_reference=part.order_line.external_id
+                )
+                for part in parts
+            ),
+            completes=all(line.open_quantity == 0 for line in delivery.order.lines.all()),
+        )
+    )
 
 
 def send_orders(connector: Connector, batch: Sequence[Delivery]) -> list[Outcome]:
@@ -206,10 +237,12 @@ def store_outcomes(connection: Connection, kind: str, outcomes: Sequence[Outcome
     with transaction.atomic():
         if kind == Kind.ORDER:
             orders_arrived(connection, done, now)
-        else:
-            for outcome in done:
+        for outcome in done if kind != Kind.ORDER else ():
+            finish(outcome.delivery, cast(WriteResult, outcome.result).remote_id, now)
+            if kind == Kind.CANCELLATION:
                 order_flow.cancellation_accepted(outcome.delivery.order_id)
-                finish(outcome.delivery, cast(WriteResult, outcome.result).remote_id, now)
+            else:
+                shipment_confirmed(connection, outcome.delivery, now)
         for outcome in still_ours(rest):
             if outcome.result is not None:
                 rejected(connection, outcome.delivery, outcome.result, now)
@@ -289,6 +322,13 @@ def finish(delivery: Delivery, remote_id: str, now: datetime) -> None:
     )
 
 
+def shipment_confirmed(connection: Connection, delivery: Delivery, now: datetime) -> None:
+    """The cart knows this shipment; when it knows all of a shipped order's, the order is confirmed."""
+    close_failures(connection, [delivery.pk])
+    if not delivery.order.deliveries.filter(kind=Kind.SHIPMENT).exclude(state=State.DONE).exists():
+        order_flow.confirmed(delivery.order_id, now)
+
+
 def close_failures(connection: Connection, delivery_ids: Sequence[int]) -> None:
     """Deliveries that arrived after all close their failed records."""
     records = FailedRecord.objects.filter(delivery_id__in=delivery_ids, status=FailedRecord.Status.OPEN)
@@ -316,7 +356,10 @@ def give_up(connection: Connection, delivery: Delivery, kind: str, reason: str, 
     if delivery.kind == Kind.CANCELLATION:
         refuse_cancellation(order_flow.locked(delivery.order_id), reason)
         return
-    order_flow.failed(order_flow.locked(delivery.order_id), f"{connection} refused the order: {reason}")
+    if delivery.kind == Kind.ORDER:
+        order_flow.failed(order_flow.locked(delivery.order_id), f"{connection} refused the order: {reason}")
+    else:
+        order_flow.note(delivery.order, "not_confirmed", f"{connection} refused the shipment: {reason}")
     failure = Failure(delivery.reference, kind, reason, fix, order=delivery.order, delivery=delivery)
     record_failures(connection, FUNCTION_OF_KIND[Kind(delivery.kind)], [failure])
 
@@ -378,7 +421,7 @@ def note_trouble(connection: Connection, errors: Sequence[Exception], now: datet
             connection.merchant,
             "unavailable",
             f"{connection.pk}:deliveries",
-            f"{connection} does not take orders: {message}",
+            f"{connection} cannot be written to: {message}",
             fix=fix,
             link=f"/admin/carts/{connection.role}/{connection.pk}/change/",
             connection=connection,

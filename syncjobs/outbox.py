@@ -11,14 +11,14 @@ from datetime import datetime
 from typing import Any
 
 from django.db import transaction
-from django.db.models import F, Q
+from django.db.models import Exists, F, OuterRef, Q
 from django.utils import timezone
 
 from carts import order_flow
 from carts.alerting import raise_alert
-from carts.models import Order
+from carts.models import FunctionSetting, Order, Shipment
 from connectors.functions import Function
-from connectors.ports import CancellationWriter
+from connectors.ports import CancellationWriter, ShipmentWriter
 from connectors.registry import connector_class
 from syncjobs.failures import Failure, record_failures
 from syncjobs.models import Delivery, DeliveryAttempt
@@ -34,6 +34,7 @@ ABANDONED = "abandoned"
 FUNCTION_OF_KIND = {
     Kind.ORDER: Function.ORDER_SENDING,
     Kind.CANCELLATION: Function.ORDER_CANCELLATION_SENDING,
+    Kind.SHIPMENT: Function.SHIPMENT_CONFIRMATION,
 }
 
 
@@ -80,6 +81,9 @@ def cancellation_is_wanted(sender: type, order: Order, reason: str, **kwargs: ob
     if not issubclass(kind, CancellationWriter):
         refuse_cancellation(order, f"{kind.label} cannot cancel orders.")
         return
+    if not order.warehouse.function_is_on(Function.ORDER_CANCELLATION_SENDING):
+        refuse_cancellation(order, f"Order Cancellation Sending of {order.warehouse} is off.")
+        return
     now = timezone.now()
     delivery, created = Delivery.objects.get_or_create(
         connection_id=order.warehouse.pk,
@@ -106,9 +110,32 @@ def refuse_cancellation(order: Order, reason: str) -> None:
     )
 
 
+def shipment_is_booked(sender: type, order: Order, shipment: Shipment, **kwargs: object) -> None:
+    """Makes the delivery that tells the cart about a shipment, where the cart wants to know."""
+    if issubclass(connector_class(order.cart.connector), ShipmentWriter) and order.cart.function_is_on(
+        Function.SHIPMENT_CONFIRMATION
+    ):
+        Delivery.objects.get_or_create(
+            connection_id=order.cart_id,
+            kind=Kind.SHIPMENT,
+            reference=f"{order.reference}/{shipment.external_id}",
+            defaults={"order": order, "shipment": shipment, "run_at": timezone.now()},
+        )
+
+
+def function_is_on() -> Q:
+    """The function that a delivery belongs to is switched on at its connection."""
+    on = Q()
+    for kind, function in FUNCTION_OF_KIND.items():
+        setting = FunctionSetting.objects.filter(connection=OuterRef("connection"), function=function, is_on=True)
+        on |= Q(Exists(setting), kind=kind)
+    return on
+
+
 def due_deliveries(now: datetime) -> Any:
-    """Deliveries that may go out now: their warehouse is switched on, not resting, and its function is on."""
+    """Deliveries that may go out now: their connection is switched on, not resting, and the function is on."""
     return Delivery.objects.filter(
+        function_is_on(),
         Q(connection__resting_until__isnull=True) | Q(connection__resting_until__lte=now),
         state__in=[State.PENDING, State.RETRY],
         run_at__lte=now,

@@ -16,6 +16,7 @@ from connectors.functions import Function
 from connectors.ports import OrderReader
 from syncjobs.call_log import CallBuffer
 from syncjobs.failures import NotReprocessed
+from syncjobs.flows.product_sync import push_again
 from syncjobs.intake_orders import known_orders, load_references, store_new_orders
 from syncjobs.models import Delivery, FailedRecord, Run
 from syncjobs.order_changes import take_in_change
@@ -57,6 +58,16 @@ def reprocess_delivery(record: FailedRecord, actor: str) -> None:
         raise NotReprocessed(str(refusal)) from refusal
 
 
+def confirm_again(record: FailedRecord, actor: str) -> None:
+    """Tells the cart about the shipment once more."""
+    if record.delivery is None:
+        raise NotReprocessed("The delivery does not exist any more.")
+    now = timezone.now()
+    Delivery.objects.filter(pk=record.delivery.pk, state=Delivery.State.FAILED).update(
+        state=Delivery.State.PENDING, run_at=now, attempts=0, first_failed_at=None, error="", error_kind="", fix=""
+    )
+
+
 def run_again(record: FailedRecord, actor: str) -> None:
     """A full pass of the function meets the record again; if it still fails, it is filed anew."""
     function = Function(record.function)
@@ -78,9 +89,11 @@ REPROCESS: dict[Function, Callable[[FailedRecord, str], None]] = {
     Function.ORDER_DOWNLOAD: reprocess_order,
     Function.ORDER_SENDING: reprocess_delivery,
     Function.ORDER_CANCELLATION_SENDING: reprocess_delivery,
+    Function.SHIPMENT_CONFIRMATION: confirm_again,
     Function.INVENTORY_SYNC: level_again,
     Function.INVENTORY_PICKUP: run_again,
     Function.SHIPMENT_PICKUP: run_again,
     Function.PRODUCT_PICKUP: run_again,
+    Function.PRODUCT_DETAIL_SYNC: push_again,
     Function.CUSTOMER_SYNC: run_again,
 }

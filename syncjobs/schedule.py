@@ -24,10 +24,12 @@ SEQUENCE = (
     (Role.WAREHOUSE, Function.ORDER_SENDING),
     (Role.WAREHOUSE, Function.ORDER_CANCELLATION_SENDING),
     (Role.WAREHOUSE, Function.SHIPMENT_PICKUP),
+    (Role.CART, Function.SHIPMENT_CONFIRMATION),
     (Role.WAREHOUSE, Function.PRODUCT_PICKUP),
     (Role.WAREHOUSE, Function.INVENTORY_PICKUP),
     (Role.CART, Function.CUSTOMER_SYNC),
     (Role.CART, Function.PRODUCT_PICKUP),
+    (Role.CART, Function.PRODUCT_DETAIL_SYNC),
     (Role.CART, Function.INVENTORY_SYNC),
 )
 

@@ -20,6 +20,7 @@ def connect() -> None:
     signals.order_ready.connect(outbox.order_is_ready, dispatch_uid="outbox")
     signals.order_withdrawn.connect(outbox.order_is_withdrawn, dispatch_uid="outbox")
     signals.cancellation_wanted.connect(outbox.cancellation_is_wanted, dispatch_uid="outbox")
+    signals.shipment_booked.connect(outbox.shipment_is_booked, dispatch_uid="outbox")
     signals.book_changed.connect(book_changed, dispatch_uid="schedule")
     signals.connection_tested.connect(connection_tested, dispatch_uid="schedule")
     post_save.connect(setting_saved, sender=FunctionSetting, dispatch_uid="schedule")

@@ -1,4 +1,4 @@
-"""Order Sending and Order Cancellation Sending on request: everything that waits, now, whatever its back-off says."""
+"""Order Sending, Order Cancellation Sending and Shipment Confirmation on request: everything that waits, now, whatever its back-off says."""
 
 from __future__ import annotations
 
@@ -18,6 +18,10 @@ def deliver_orders(context: RunContext) -> None:
 
 def deliver_cancellations(context: RunContext) -> None:
     deliver(context, [Kind.CANCELLATION])
+
+
+def deliver_shipments(context: RunContext) -> None:
+    deliver(context, [Kind.SHIPMENT])
 
 
 def deliver(context: RunContext, kinds: list[str]) -> None:

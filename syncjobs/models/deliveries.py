@@ -5,13 +5,14 @@ from __future__ import annotations
 from django.db import models
 from django.db.models import Q
 
-from carts.models import Connection, Order
+from carts.models import Connection, Order, Shipment
 
 
 class Delivery(models.Model):
     class Kind(models.TextChoices):
         ORDER = "order", "Order"
         CANCELLATION = "cancellation", "Cancellation"
+        SHIPMENT = "shipment", "Shipment confirmation"
 
     class State(models.TextChoices):
         PENDING = "pending", "Pending"
@@ -24,7 +25,8 @@ class Delivery(models.Model):
     connection = models.ForeignKey(Connection, on_delete=models.CASCADE, related_name="deliveries")
     kind = models.CharField(max_length=20, choices=Kind.choices)
     order = models.ForeignKey(Order, on_delete=models.CASCADE, related_name="deliveries")
-    reference = models.CharField(max_length=140)
+    shipment = models.ForeignKey(Shipment, on_delete=models.CASCADE, null=True, blank=True, related_name="deliveries")
+    reference = models.CharField(max_length=280)
     state = models.CharField(max_length=10, choices=State.choices, default=State.PENDING)
     run_at = models.DateTimeField()
     attempts = models.PositiveIntegerField(default=0)
