@@ -330,3 +330,24 @@ class TestDeliveries:
         with django_assert_max_num_queries(45):
             world.deliver()
         assert Order.objects.filter(status=Order.Status.AT_WAREHOUSE).count() == 100
+
+    def test_a_switched_off_function_sends_nothing_and_loses_nothing(self, world: World) -> None:
+        sending = world.warehouse.function_settings.get(function=Function.ORDER_SENDING)
+        sending.is_on = False
+        sending.save()
+        world.sell()
+        world.download()
+        assert world.deliver() == 0
+        sending.is_on = True
+        sending.save()
+        assert world.deliver() == 1
+
+    def test_a_cancellation_that_may_not_be_sent_is_told(self, world: World) -> None:
+        world.warehouse.function_settings.filter(function=Function.ORDER_CANCELLATION_SENDING).update(is_on=False)
+        sale = world.sell()
+        world.download()
+        world.deliver()
+        world.store.void_sale(sale["id"])
+        world.download()
+        assert world.order(sale).status == Order.Status.AT_WAREHOUSE
+        assert "is off" in Alert.objects.get(kind="cancellation_refused").message
