@@ -85,6 +85,9 @@ class LocationRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CustomerRecord:
+    """A cart's customer. A deleted one keeps its data. ``merged_into`` is the external id of the customer that took its
+    place, where the remote tells."""
+
     external_id: str
     version: int = 0
     code: str = ""
@@ -97,6 +100,7 @@ class CustomerRecord:
     bill_to: Address | None = None
     is_walk_in: bool = False
     deleted: bool = False
+    merged_into: str = ""
 
     @property
     def display_name(self) -> str:
@@ -196,6 +200,8 @@ class OrderRecord:
     ``customer_id`` lets the hub fill ``customer``, ``ship_to`` and ``bill_to`` from the customers it keeps;
     ``fallback_ship_to`` is used when neither the order nor the customer has a usable address.
     ``return_for`` is the external id of the order that this one returns.
+    ``unexplained`` is what of ``total`` the parts leave open: total - (totals of the lines + amounts of all charges but
+    those of kind "tax" + ``tax_total``). Zero when no more than rounding is left. Lines of a return count as negative.
     """
 
     external_id: str
@@ -214,6 +220,7 @@ class OrderRecord:
     shipping_total: Decimal = ZERO
     tax_total: Decimal = ZERO
     total: Decimal = ZERO
+    unexplained: Decimal = ZERO
     lines: tuple[OrderLineRecord, ...] = ()
     payments: tuple[PaymentRecord, ...] = ()
     charges: tuple[ChargeRecord, ...] = ()

@@ -2,13 +2,14 @@
 
 Money is as sent, never recomputed. ``unit_price`` and a line's ``total`` are before tax and already reduced by the line's
 discount. A reduction in ``OrderRecord.charges`` is negative; ``discount_total`` is the same money as a positive number
-and holds the sale's own discounts only, not those of the lines.
+and holds the sale's own discounts only, not those of the lines. The goods that an exchange brings back are one charge of
+kind "return". What the parts do not explain of the total is in ``OrderRecord.unexplained``.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -43,6 +44,11 @@ CHARGE_KINDS = {
     "SURCHARGE": "surcharge",
     "ECOM_CUSTOM_CHARGE": "charge",
 }
+
+# What rounding may leave between a total and its parts: total and tax may each be rounded to the cent, every part to the
+# fifth decimal (section 9).
+ROUNDING_OF_TOTALS = Decimal("0.01")
+ROUNDING_OF_PART = Decimal("0.00001")
 
 # Beyond this size a number is a mistake, and no database column would take it.
 LARGEST_DIGITS = 13
@@ -79,13 +85,15 @@ def order_from_sale(sale: shapes.Sale, raw: bytes, context: SaleContext) -> Orde
     sorted_lines = sort_lines(sale, context.discount_product_id)
     is_return, is_exchange, original = judge_return(sale, sorted_lines)
     goods = (sorted_lines.returned or sorted_lines.sold) if is_return else sorted_lines.sold
-    discounts = [discount_charge(line) for line in sorted_lines.discounts]
-    charges, shipping = other_charges(sale)
-    charges = [*tax_charges(sale, context.tax_names), *discounts, *charges]
+    lines = tuple([line_record(line, abs_quantity=is_return) for line in goods])
+    beside, shipping = other_charges(sale)
+    beside = [*(discount_charge(line, is_return) for line in sorted_lines.discounts), *beside]
     totals = sale.totals or shapes.SaleTotals()
     subtotal, tax = amount(totals.price), amount(totals.tax)
+    total = subtotal + tax if totals.price_incl_tax is None else amount(totals.price_incl_tax)
     note = text(sale.note)
     if is_exchange:
+        beside.append(returned_goods(sorted_lines.returned))
         note = joined(note, exchange_note(len(sorted_lines.returned)))
 
     skip_reason = "" if state is RemoteOrderState.UNKNOWN else leave_out(status, placed_at, context)
@@ -108,13 +116,16 @@ def order_from_sale(sale: shapes.Sale, raw: bytes, context: SaleContext) -> Orde
         updated_at=parse_time(sale.updated_at),
         currency=context.currency,
         subtotal=subtotal,
-        discount_total=-sum((charge.amount for charge in charges if charge.kind == "discount"), ZERO),
+        discount_total=-sum((charge.amount for charge in beside if charge.kind == "discount"), ZERO),
         shipping_total=shipping,
         tax_total=tax,
-        total=subtotal + tax if totals.price_incl_tax is None else amount(totals.price_incl_tax),
-        lines=tuple(line_record(line, abs_quantity=is_return) for line in goods),
+        total=total,
+        unexplained=unexplained(
+            total, tax, map(line_total, goods) if is_return else [line.total for line in lines], beside
+        ),
+        lines=lines,
         payments=tuple(payment_record(payment) for payment in sale.payments or () if not payment.deleted_at),
-        charges=tuple(charges),
+        charges=(*tax_charges(sale, context.tax_names), *beside),
         customer_id=text(sale.customer_id),
         fallback_ship_to=context.fallback_ship_to,
         ship_method=ship_method(status),
@@ -195,7 +206,7 @@ def line_record(line: shapes.SaleLine, abs_quantity: bool = False) -> OrderLineR
     tax = line.tax or EMPTY_TAX
     quantity = amount(line.quantity)
     unit_price = amount(pricing.price)
-    total = unit_price * quantity if pricing.total is None else amount(pricing.total)
+    total = line_total(line)
     discount = amount(pricing.discount) * quantity if pricing.discount_total is None else amount(pricing.discount_total)
     tax_total = amount(tax.amount) * quantity if tax.total is None else amount(tax.total)
     if abs_quantity:
@@ -211,6 +222,12 @@ def line_record(line: shapes.SaleLine, abs_quantity: bool = False) -> OrderLineR
         note=text(line.note),
         ships=not line.gift_card_number,
     )
+
+
+def line_total(line: shapes.SaleLine) -> Decimal:
+    """The whole line before tax, as sent: negative for what comes back."""
+    pricing = line.pricing or EMPTY_PRICING
+    return amount(pricing.price) * amount(line.quantity) if pricing.total is None else amount(pricing.total)
 
 
 EMPTY_PRICING = shapes.LinePricing()
@@ -240,15 +257,36 @@ def tax_charges(sale: shapes.Sale, names: Mapping[str, str]) -> list[ChargeRecor
     return charges
 
 
-def discount_charge(line: shapes.SaleLine) -> ChargeRecord:
-    """The sale-level discount, which Vend writes as a line of quantity -1 (section 3.6)."""
+def unexplained(total: Decimal, tax: Decimal, lines: Iterable[Decimal], charges: Iterable[ChargeRecord]) -> Decimal:
+    """total - (lines + charges + tax), zero when rounding accounts for it. ``charges`` without those of kind "tax"."""
+    parts = [*lines, *[charge.amount for charge in charges]]
+    difference = total - tax - sum(parts, ZERO)
+    if abs(difference) <= ROUNDING_OF_TOTALS + ROUNDING_OF_PART * len(parts):
+        return ZERO
+    return amount(difference)
+
+
+def discount_charge(line: shapes.SaleLine, is_return: bool = False) -> ChargeRecord:
+    """The sale-level discount, which Vend writes as a line of quantity -1 (section 3.6). In a return it is taken back, so
+    there its sign is kept."""
     record = line_record(line)
     return ChargeRecord(
         kind="discount",
         name="Discount",
-        amount=-abs(record.total),
-        tax=-abs(record.tax),
+        amount=record.total if is_return else -abs(record.total),
+        tax=record.tax if is_return else -abs(record.tax),
         external_id=record.external_id,
+    )
+
+
+def returned_goods(lines: Sequence[shapes.SaleLine]) -> ChargeRecord:
+    """What the goods that an exchange brings back take off its total."""
+    records = [line_record(line) for line in lines]
+    return ChargeRecord(
+        kind="return",
+        name="Returned goods",
+        amount=sum((record.total for record in records), ZERO),
+        tax=sum((record.tax for record in records), ZERO),
     )
 
 
