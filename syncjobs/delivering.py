@@ -303,9 +303,7 @@ def orders_arrived(connection: Connection, done: Sequence[Outcome], now: datetim
         deliveries,
         ["state", "done_at", "in_doubt", "remote_id", "error", "error_kind", "fix", "lease_owner", "lease_until"],
     )
-    retried = [delivery.pk for delivery in deliveries if delivery.first_failed_at]
-    if retried:
-        close_failures(connection, retried)
+    close_failures(connection, [delivery.pk for delivery in deliveries])
 
 
 def finish(delivery: Delivery, remote_id: str, now: datetime) -> None:

@@ -182,20 +182,20 @@ def dispatch_due(now: datetime | None = None) -> int:
         if not due:
             return dispatched
         with transaction.atomic():
+            # The condition decides which dispatcher owns them when two look at once.
+            still_due = Schedule.objects.filter(pk__in=[schedule.pk for schedule in due], next_run_at__lte=now)
+            mine = set(still_due.select_for_update(skip_locked=True).values_list("pk", flat=True))
             for_minutes: dict[int, list[int]] = defaultdict(list)
             for schedule in due:
-                for_minutes[schedule.setting.minutes].append(schedule.pk)
-            mine: set[int] = set()
+                if schedule.pk in mine:
+                    for_minutes[schedule.setting.minutes].append(schedule.pk)
             for minutes, ids in for_minutes.items():
-                # The update decides which dispatcher owns them when two look at once.
-                claimed = Schedule.objects.filter(pk__in=ids, next_run_at__lte=now)
-                rows = list(claimed.select_for_update(skip_locked=True).values_list("pk", flat=True)) if ids else []
-                mine.update(rows)
-                Schedule.objects.filter(pk__in=rows).update(next_run_at=now + timedelta(minutes=minutes))
+                Schedule.objects.filter(pk__in=ids).update(next_run_at=now + timedelta(minutes=minutes))
+            riding = riding_on_another(due)
             runs = [
                 new_run(schedule.connection, Function(schedule.function), Run.Trigger.SCHEDULE, run_at=now)
                 for schedule in due
-                if schedule.pk in mine and not rides_on_another(schedule)
+                if schedule.pk in mine and schedule.pk not in riding
             ]
             Run.objects.bulk_create(runs, ignore_conflicts=True)
         dispatched += len(runs)
@@ -203,11 +203,22 @@ def dispatch_due(now: datetime | None = None) -> int:
             return dispatched
 
 
-def rides_on_another(schedule: Schedule) -> bool:
-    """Order Cancel Download needs no run of its own while Order Download reads the same feed."""
-    function = Function(schedule.function)
-    feed = feed_of(schedule.connection, function)
-    return feed is not function and schedule.connection.function_is_on(feed)
+def riding_on_another(due: Iterable[Schedule]) -> set[int]:
+    """Order Cancel Download needs no run of its own while Order Download reads the same feed. At most one query."""
+    feeds = {
+        schedule.pk: (schedule.connection_id, feed)
+        for schedule in due
+        if (feed := feed_of(schedule.connection, Function(schedule.function))) != schedule.function
+    }
+    if not feeds:
+        return set()
+    on = FunctionSetting.objects.filter(
+        connection__in={connection for connection, _ in feeds.values()},
+        function__in={feed for _, feed in feeds.values()},
+        is_on=True,
+    )
+    read_anyway = set(on.values_list("connection_id", "function"))
+    return {pk for pk, feed in feeds.items() if feed in read_anyway}
 
 
 def hurry(connection: Connection, now: datetime | None = None) -> None:

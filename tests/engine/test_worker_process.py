@@ -105,6 +105,25 @@ class TestKilled:
         assert worker.row().restarts == 1
         assert_clean(worker)
 
+    def test_in_the_middle_of_a_download(self, world: World) -> None:
+        """Killed between its pages: it goes on from its cursor, nothing is lost or doubled."""
+        sales = {world.sell()["id"] for _ in range(1200)}
+        request_run(world.cart, Function.ORDER_DOWNLOAD, Run.Trigger.PERSON)
+        world.sandbox.latency = 0.2
+        worker = Worker("tests.engine.process_settings", world.sandbox.host, slots=2)
+        try:
+            worker.wait_for_start()
+            wait_until("a page is stored", lambda: Order.objects.exists())
+            os.kill(worker.member_that_talks_to(world.sandbox.port), signal.SIGKILL)
+            wait_until("the cluster is replaced", lambda: worker.row().restarts == 1)
+            wait_until("all are at the warehouse", lambda: PickOrder.objects.count() == len(sales), 60)
+            wait_until("the run is done", lambda: not Run.objects.filter(state=Run.State.RUNNING).exists())
+            assert set(Order.objects.values_list("external_id", flat=True)) == sales
+            assert Order.objects.count() == Delivery.objects.count() == len(sales)
+            wait_until("all is noted", lambda: not Delivery.objects.exclude(state=Delivery.State.DONE).exists())
+        finally:
+            worker.end()
+
     def test_the_worker_itself(self, hub: Hub) -> None:
         """No orphan goes on working; another worker takes over what the dead one held."""
         first = hub.start()
