@@ -267,8 +267,8 @@ class Processes:
             time.sleep(0.1)
 
     def stop(self) -> None:
-        """The shop first, so that no new sale comes; the worker last but one, so that it can finish what it does."""
-        for name in ("shop", "worker", "web"):
+        """The worker first, so that it can finish what it does; nobody is left then to miss the shop."""
+        for name in ("worker", "web", "shop"):
             process = self.running.pop(name, None)
             if process is None:
                 continue

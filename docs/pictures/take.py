@@ -14,7 +14,7 @@ from playwright.sync_api import Page, sync_playwright
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
 WIDTH, HEIGHT = 1280, 860
-DEMO = ["--every=3", "--ship-after=12", f"--folder={ROOT / 'var' / 'pictures'}"]
+DEMO = ["--every=4", "--ship-after=16", f"--folder={ROOT / 'var' / 'pictures'}"]
 SALES_BEFORE_THE_PICTURES = 24
 MERCHANT = "merchant"
 ARGUMENTS = [
@@ -76,7 +76,7 @@ def log_in(page: Page, password: str) -> None:
 
 
 def take_all(page: Page) -> None:
-    take(page, "dashboard", whole=True)
+    take(page, "dashboard")
     page.goto("/admin/carts/order/")
     take(page, "orders")
     page.locator("#result_list tbody a").nth(12).click()
@@ -89,9 +89,9 @@ def take_all(page: Page) -> None:
     take(page, "setup")
 
 
-def take(page: Page, name: str, *, whole: bool = False) -> None:
+def take(page: Page, name: str) -> None:
     page.wait_for_load_state("networkidle")
-    page.screenshot(path=HERE / f"{name}.png", full_page=whole)
+    page.screenshot(path=HERE / f"{name}.png")
 
 
 if __name__ == "__main__":
