@@ -21,18 +21,18 @@ def main() -> None:
     from syncjobs.schedule import request_run
 
     cart: Cart = make_cart(make_warehouse(make_merchant()), server_from_environment())
-    before = row_counts()
+    before, cpu = row_counts(), time.process_time()
     queued = request_run(cart, Function.ORDER_DOWNLOAD, Run.Trigger.SCHEDULE)
     started = time.perf_counter()
     while runs := claim_runs(OWNER, [Lane.ORDERS], 10):
         for run in runs:
             execute(run, OWNER, seconds=60)
-    seconds = time.perf_counter() - started
+    seconds, cpu = time.perf_counter() - started, time.process_time() - cpu
     queued.refresh_from_db()
     if queued.state != Run.State.DONE:
         raise RuntimeError(f"The run ended as {queued.state}: {queued.error}")
     rows = {name: count - before[name] for name, count in row_counts().items()}
-    print(json.dumps({"seconds": seconds, "peak_mb": peak_memory_mb(), "rows": rows}))
+    print(json.dumps({"seconds": seconds, "cpu": cpu, "peak_mb": peak_memory_mb(), "rows": rows}))
 
 
 if __name__ == "__main__":
