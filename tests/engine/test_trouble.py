@@ -34,7 +34,7 @@ def test_wrong_token(world: World) -> None:
     alert = Alert.objects.get(status=OPEN)
     assert alert.kind == "authentication" and alert.link == f"/admin/carts/cart/{world.cart.pk}/change/"
     report = run_test(world.cart)
-    assert not report.ok and [step.name for step in report.steps if not step.ok][0] == "Access token"
+    assert not report.ok and next(step.name for step in report.steps if not step.ok) == "Access token"
     world.sandbox.clear_faults()
     assert run_test(world.cart).ok
     assert not Alert.objects.filter(status=OPEN).exists()
