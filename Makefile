@@ -43,11 +43,13 @@ lint: install ## style, types, import rules, migrations, lock files
 bench: install ## measures against a floor in the same run (ARGS is passed on)
 	$(BIN)/python -m benchmarks $(ARGS)
 
+COMPILE = uv pip compile --quiet --python-version 3.11 --universal --generate-hashes --no-emit-index-url --no-header $(ARGS)
+
 lock: ## makes the lock files anew from requirements*.in; needs uv on PATH (pip install uv)
 	@command -v uv >/dev/null || { echo "make lock needs uv: pip install uv"; exit 1; }
-	@for name in requirements*.in; do echo "$${name%.in}.txt"; \
-		uv pip compile --quiet --python-version 3.11 --universal --generate-hashes --no-emit-index-url --no-header \
-		$(ARGS) "$$name" -o "$${name%.in}.txt" || exit 1; done
+	$(COMPILE) requirements.in -o requirements.txt
+	$(COMPILE) -c requirements.txt requirements-dev.in -o requirements-dev.txt
+	$(COMPILE) requirements-bench.in -o requirements-bench.txt
 
 screenshots: install ## takes the README's pictures anew from a demo of its own
 	$(BIN)/python -m docs.pictures.take
