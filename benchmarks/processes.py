@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -35,12 +36,18 @@ def hub_environment(database_url: str, **more: str) -> dict[str, str]:
 def measure(module: str, *arguments: object, env: Mapping[str, str], python: str = sys.executable) -> dict[str, Any]:
     """Runs ``python -m module`` and returns the JSON object it prints last. Raises ``RuntimeError``."""
     command = [python, "-m", module, *map(str, arguments)]
-    done = subprocess.run(
-        command, cwd=ROOT, env=dict(env), stdout=subprocess.PIPE, text=True, timeout=LONGEST_MEASUREMENT_SECONDS
+    process = subprocess.Popen(
+        command, cwd=ROOT, env=dict(env), stdout=subprocess.PIPE, text=True, start_new_session=True
     )
-    if done.returncode:
-        raise RuntimeError(f"{module} {' '.join(map(str, arguments))} failed (exit code {done.returncode}).")
-    answer: dict[str, Any] = json.loads(done.stdout.strip().splitlines()[-1])
+    try:
+        output, _ = process.communicate(timeout=LONGEST_MEASUREMENT_SECONDS)
+    except BaseException:
+        os.killpg(process.pid, signal.SIGKILL)  # with whatever it started itself
+        process.wait()
+        raise
+    if process.returncode:
+        raise RuntimeError(f"{module} {' '.join(map(str, arguments))} failed (exit code {process.returncode}).")
+    answer: dict[str, Any] = json.loads(output.strip().splitlines()[-1])
     return answer
 
 

@@ -25,7 +25,7 @@ LONGEST_WAIT_SECONDS = 90
 
 
 def run(databases: Databases, quick: bool) -> list[Row]:
-    jobs, orders, probes = (1_000, 1_000, 20) if quick else (4_000, 4_000, 60)
+    jobs, orders, probes = (500, 1_000, 20) if quick else (2_000, 3_000, 60)
     rows = []
     for kind in databases.kinds:
         label, more = kind, {}
