@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 from urllib.parse import quote
@@ -130,6 +130,26 @@ class VendClient:
         params = {"sale_id": sale_id, "page_number": 1, "page_size": FULFILMENTS_PER_PAGE}
         page = self.session.get("fulfillments", params).decode(shapes.RecordPage)
         return [plain(record) for record in page.data]
+
+    def fulfil(self, fulfilment_id: str, version: int, quantities: Mapping[str, str]) -> None:
+        """Hands lines over: sale line id -> number as text. Refused with status 409 when ``version`` is not the current
+        one; the same request again changes nothing. Dated family only."""
+        rows = [{"sale_line_item_id": line, "quantity": msgspec.Raw(n.encode())} for line, n in quantities.items()]
+        body = {"version": version, "line_items": rows}
+        confirmed(self.session.request("POST", f"fulfillments/{quoted(fulfilment_id)}/fulfill", json=body), dict)
+
+    def handed_over(self, sale_id: str) -> bool:
+        """Was anything of this sale handed over? API 2.0 only."""
+        return bool(self.session.get(f"sales/{quoted(sale_id)}/fulfillments").decode(shapes.RecordPage).data)
+
+    def fulfil_sale(self, sale_id: str, kind: str) -> None:
+        """Hands all of a sale over, ``kind`` SHIPPED or PICKED_UP. API 2.0 only."""
+        body = {"fulfillment_type": kind}
+        confirmed(self.session.request("POST", f"sales/{quoted(sale_id)}/fulfill", json=body), dict)
+
+    def change_sale(self, sale_id: str, body: Mapping[str, Any]) -> None:
+        """Dated family only. Version 2026-01 answers nothing, later ones the sale."""
+        confirmed(self.session.request("PUT", f"sales/{quoted(sale_id)}", json=body), dict)
 
     # --- stock (section 3.9) -----------------------------------------------------------------------------------------
 

@@ -29,6 +29,7 @@ from connectors.records import (
     LevelChange,
     LevelRecord,
     OrderRecord,
+    OutboundShipment,
     OutletRecord,
     Page,
     ProductRecord,
@@ -40,6 +41,7 @@ from connectors.vend import catalogue, mapping, selftest, shapes, stock, webhook
 from connectors.vend.client import PEEK, FeedPage, VendClient
 from connectors.vend.errors import OutletAddressMissing, Unreadable
 from connectors.vend.families import SaleReader
+from connectors.vend.fulfilment import confirm
 from connectors.vend.options import ABSOLUTE, DOMAIN, LEGACY_VERSION, VendCredentials, VendOptions
 from connectors.vend.shapes import text
 
@@ -262,6 +264,11 @@ class VendConnector(Connector):
 
     def read_outlets(self) -> Sequence[OutletRecord]:
         return [outlet for page in self.client.outlets(deleted=True) for outlet in outlet_records(page)]
+
+    # --- shipments ---------------------------------------------------------------------------------------------------
+
+    def confirm_shipment(self, shipment: OutboundShipment) -> WriteResult:
+        return confirm(self.client, shipment, tracking_in_note=self.options.tracking_in_note)
 
     # --- catalogue ---------------------------------------------------------------------------------------------------
 

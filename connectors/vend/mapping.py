@@ -9,7 +9,7 @@ kind "return". What the parts do not explain of the total is in ``OrderRecord.un
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -96,6 +96,10 @@ def order_from_sale(sale: shapes.Sale, raw: bytes, context: SaleContext) -> Orde
         beside.append(returned_goods(sorted_lines.returned))
         note = joined(note, exchange_note(len(sorted_lines.returned)))
 
+    parts = [line_total(line) for line in goods] if is_return else [line.total for line in lines]
+    if beside:
+        parts += [charge.amount for charge in beside]
+
     skip_reason = "" if state is RemoteOrderState.UNKNOWN else leave_out(status, placed_at, context)
     if is_return:
         skip_reason = "This sale is a return, not an order."
@@ -120,9 +124,7 @@ def order_from_sale(sale: shapes.Sale, raw: bytes, context: SaleContext) -> Orde
         shipping_total=shipping,
         tax_total=tax,
         total=total,
-        unexplained=unexplained(
-            total, tax, map(line_total, goods) if is_return else [line.total for line in lines], beside
-        ),
+        unexplained=unexplained(total - tax, parts),
         lines=lines,
         payments=tuple(payment_record(payment) for payment in sale.payments or () if not payment.deleted_at),
         charges=(*tax_charges(sale, context.tax_names), *beside),
@@ -257,11 +259,10 @@ def tax_charges(sale: shapes.Sale, names: Mapping[str, str]) -> list[ChargeRecor
     return charges
 
 
-def unexplained(total: Decimal, tax: Decimal, lines: Iterable[Decimal], charges: Iterable[ChargeRecord]) -> Decimal:
-    """total - (lines + charges + tax), zero when rounding accounts for it. ``charges`` without those of kind "tax"."""
-    parts = [*lines, *[charge.amount for charge in charges]]
-    difference = total - tax - sum(parts, ZERO)
-    if abs(difference) <= ROUNDING_OF_TOTALS + ROUNDING_OF_PART * len(parts):
+def unexplained(before_tax: Decimal, parts: Sequence[Decimal]) -> Decimal:
+    """What of a total before tax its parts leave open, zero when rounding accounts for it."""
+    difference = before_tax - sum(parts, ZERO)
+    if not difference or abs(difference) <= ROUNDING_OF_TOTALS + ROUNDING_OF_PART * len(parts):
         return ZERO
     return amount(difference)
 

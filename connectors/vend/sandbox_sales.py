@@ -275,10 +275,20 @@ class SalesBook(Catalogue):
                 changes["customer_id"] = id_of(changes.pop("customer"))
             self._apply(record, changes)
             if lines is not None:
-                record.line_items = [self._line(record, place, line) for place, line in enumerate(lines)]
+                record.line_items = self._lines_again(record, lines)
             if payments is not None:
                 record.payments = [self._payment(record, payment) for payment in payments]
             return self.sale_changed(record)
+
+    def _lines_again(self, sale: Sale, lines: Iterable[Any]) -> list[SaleLine]:
+        """The new lines of a sale; one that is there already keeps what was done for its delivery."""
+        before = {line.id: line for line in sale.line_items}
+        made = [self._line(sale, place, line) for place, line in enumerate(lines)]
+        for line in made:
+            known = before.get(line.id)
+            if known is not None:
+                line.picked, line.packed, line.fulfilled = known.picked, known.packed, known.fulfilled
+        return made
 
     def void_sale(self, sale: Any) -> Sale:
         return self.update_sale(sale, state="voided")

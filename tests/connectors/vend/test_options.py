@@ -214,6 +214,7 @@ def test_functions_follow_from_the_ports() -> None:
     assert VendConnector.functions(Role.CART) == (
         Function.ORDER_DOWNLOAD,
         Function.ORDER_CANCEL_DOWNLOAD,
+        Function.SHIPMENT_CONFIRMATION,
         Function.INVENTORY_SYNC,
         Function.PRODUCT_PICKUP,
         Function.CUSTOMER_SYNC,
