@@ -19,6 +19,8 @@ import socket
 import subprocess
 import sys
 import time
+import urllib.error
+import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -141,7 +143,7 @@ def run(options: argparse.Namespace) -> int:
         say("Starting the shop, the web server and the worker ...")
         start_processes(processes, settings, options)
         processes.wait_until(stop, "the shop", lambda: answers(settings.sandbox_port))
-        processes.wait_until(stop, "the web server", lambda: answers(settings.web_port))
+        processes.wait_until(stop, "the web server", lambda: serves(f"{settings.web_url}/admin/login/"))
         token = hub.set_up()
         introduce(settings, options, token)
         return watch(processes, hub, options, stop)
@@ -304,6 +306,17 @@ def answers(port: int) -> bool:
     with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
         return True
     return False
+
+
+def serves(url: str) -> bool:
+    """Does a page come? Raises ``DemoFailed`` when an error page comes instead."""
+    try:
+        with urllib.request.urlopen(url, timeout=20):  # noqa: S310 - our own address
+            return True
+    except urllib.error.HTTPError as error:
+        raise DemoFailed(f"the web server answers {url} with status {error.code}; see web.log.") from None
+    except OSError:
+        return False
 
 
 class Stopped(Exception):

@@ -144,6 +144,15 @@ def test_a_process_that_ends_is_told_with_its_log(tmp_path: Path, monkeypatch: p
     processes.stop()
 
 
+def test_an_error_page_is_no_web_server() -> None:
+    with VendSandbox(products=1) as sandbox:
+        assert demo.serves(f"{sandbox.url}/signin")
+        with pytest.raises(demo.DemoFailed, match=r"with status 401; see web\.log"):
+            demo.serves(f"{sandbox.url}/api/2026-07/sales")
+        port = sandbox.port
+    assert not demo.serves(f"http://127.0.0.1:{port}/")
+
+
 def test_what_is_missing_at_the_deadline_is_named(start: Callable[..., Demo]) -> None:
     running = start("--exit-after-circle", "--every=1000", "--deadline=0.1")
     assert running.end() == 1
