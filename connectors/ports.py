@@ -23,6 +23,7 @@ from connectors.records import (
     OutboundShipment,
     OutletRecord,
     Page,
+    PriceRecord,
     ProductRecord,
     ShipmentRecord,
     TestStep,
@@ -83,6 +84,15 @@ class InventoryReader(Protocol):
 
 
 @runtime_checkable
+class PriceBookReader(Protocol):
+    def read_prices(self, outlet_id: str) -> Iterator[Page[PriceRecord]]:
+        """Every price that may hold at an outlet ("" = at any), of all its books and the base book. Always everything:
+        prices that are gone are not among them. ``PriceBookRecord.valid_from`` and ``valid_to`` are the reader's to
+        judge."""
+        ...
+
+
+@runtime_checkable
 class ShipmentReader(Protocol):
     def read_shipments(self, cursor: str) -> Iterator[Page[ShipmentRecord]]: ...
 
@@ -122,6 +132,14 @@ class InventoryWriter(Protocol):
     def write_levels(self, changes: Sequence[LevelChange]) -> Sequence[WriteResult]:
         """Brings levels from ``current`` to ``desired``. ``WriteResult.reference`` is the change's ``product_id``.
         ``OutcomeUnknown`` is settled by reading the levels again, never by repeating the call."""
+        ...
+
+
+@runtime_checkable
+class WebhookChecker(Protocol):
+    def check_webhooks(self, url: str) -> Sequence[TestStep]:
+        """What the remote knows of our webhooks for ``url``, one step each, without changing anything. A failed step is
+        put right by ``WebhookSource.register_webhooks``."""
         ...
 
 

@@ -141,6 +141,38 @@ class ProductRecord:
     deleted: bool = False
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PriceBookRecord:
+    """A list of prices of a shop. ``is_base``: the prices that hold where no other book does. ``outlet_ids`` and
+    ``customer_group_ids`` empty: everywhere, for everyone; ``customer_groups`` are their names as far as they are known.
+    ``platform``: "" everywhere, else "store" or "online"."""
+
+    external_id: str
+    name: str
+    is_base: bool = False
+    outlet_ids: tuple[str, ...] = ()
+    customer_group_ids: tuple[str, ...] = ()
+    customer_groups: tuple[str, ...] = ()
+    platform: str = ""
+    valid_from: datetime | None = None
+    valid_to: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PriceRecord:
+    """One price of one product in one book. ``min_units`` and ``max_units``: for how many units it holds, None: any.
+    ``version`` is the record's own, 0 where the price comes from the product itself."""
+
+    product_id: str
+    book: PriceBookRecord
+    price: Decimal
+    currency: str = ""
+    min_units: Decimal | None = None
+    max_units: Decimal | None = None
+    external_id: str = ""
+    version: int = 0
+
+
 class RemoteOrderState(StrEnum):
     """What the remote's own status word means to the hub."""
 

@@ -81,9 +81,20 @@ def customer_record(customer: shapes.Customer) -> CustomerRecord:
         phone=phone_of(customer),
         ship_to=better_address(postal, physical),
         bill_to=better_address(physical, postal),
-        is_walk_in=code.upper() == WALK_IN_CODE,
+        is_walk_in=code.strip().upper() == WALK_IN_CODE,
         deleted=bool(customer.deleted_at),
+        merged_into=survivor_of(customer),
     )
+
+
+def survivor_of(customer: shapes.Customer) -> str:
+    """The id of the customer that a merged one lives on in, "" where Vend does not tell. How Vend tells is not
+    documented: an id or an object with an id, under one of the names in ``shapes.Customer``."""
+    for told in (customer.merged_into_id, customer.merged_into, customer.merged_to_id, customer.merged_customer_id):
+        survivor = told.get("id") if isinstance(told, dict) else told
+        if isinstance(survivor, str) and survivor and survivor != customer.id:
+            return survivor
+    return ""
 
 
 def better_address(wanted: Address | None, other: Address | None) -> Address | None:

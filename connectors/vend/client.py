@@ -78,11 +78,18 @@ class VendClient:
     def customers(self, cursor: str) -> Iterator[FeedPage]:
         return self.feed("customers", cursor, page_size=RECORDS_PER_PAGE, deleted="true")
 
+    def price_books(self) -> Iterator[FeedPage]:
+        return self.feed("price_books", page_size=REFERENCES_PER_PAGE)
+
+    def price_book_products(self) -> Iterator[FeedPage]:
+        """The prices of all books."""
+        return self.feed("price_book_products", page_size=RECORDS_PER_PAGE)
+
     def outlets(self, deleted: bool = False) -> Iterator[FeedPage]:
         return self.feed("outlets", page_size=REFERENCES_PER_PAGE, deleted="true" if deleted else None)
 
     def references(self, resource: str) -> Iterator[FeedPage]:
-        """``registers``, ``taxes`` or ``payment_types``."""
+        """``registers``, ``taxes``, ``payment_types`` or ``customer_groups``."""
         return self.feed(resource, page_size=REFERENCES_PER_PAGE)
 
     def inventory(self, cursor: str) -> Iterator[FeedPage]:

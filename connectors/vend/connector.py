@@ -32,6 +32,7 @@ from connectors.records import (
     OutboundShipment,
     OutletRecord,
     Page,
+    PriceRecord,
     ProductRecord,
     Reject,
     TestStep,
@@ -43,6 +44,7 @@ from connectors.vend.errors import OutletAddressMissing, Unreadable
 from connectors.vend.families import SaleReader
 from connectors.vend.fulfilment import confirm
 from connectors.vend.options import ABSOLUTE, DOMAIN, LEGACY_VERSION, VendCredentials, VendOptions
+from connectors.vend.prices import read as prices_at
 from connectors.vend.shapes import text
 
 __all__ = ["OutletAddressMissing", "VendConnector"]
@@ -228,17 +230,33 @@ class VendConnector(Connector):
             ]
             if not chosen:
                 return None
-            address = ADDRESSES.read(self.client.customer_address(customer_id, chosen[0]))
-            return catalogue.delivery_address(address, self.customer(customer_id))
+            customer = self.customer(customer_id)
+            owners = [customer_id, *([text(customer.id)] if customer is not None and customer.id else [])]
+            return catalogue.delivery_address(self.customer_address(owners, chosen[0]), customer)
         except Unreadable as error:
             raise ContractBroken(str(error)) from error
 
-    def customer(self, customer_id: str) -> shapes.Customer | None:
-        """The customer as Vend has it now, None when it is gone."""
+    def customer_address(self, owners: Sequence[str], address_id: str) -> shapes.CustomerAddress:
+        """The address at the first of the customers that has it: the one of the sale, or who took its place."""
         try:
-            return CUSTOMERS.read(self.client.customer(customer_id))
+            return ADDRESSES.read(self.client.customer_address(owners[0], address_id))
         except RecordRefused:
-            return None
+            if owners[-1] == owners[0]:
+                raise
+            return ADDRESSES.read(self.client.customer_address(owners[-1], address_id))
+
+    def customer(self, customer_id: str) -> shapes.Customer | None:
+        """The customer as Vend has it now, None when it is gone. A merged one is followed to the customer that took its
+        place; where that one cannot be found, the merged one's own data serve."""
+        found, seen = None, set[str]()
+        while customer_id and customer_id not in seen:
+            seen.add(customer_id)
+            try:
+                found = CUSTOMERS.read(self.client.customer(customer_id))
+            except RecordRefused:
+                break
+            customer_id = catalogue.survivor_of(found)
+        return found
 
     # --- the outlet --------------------------------------------------------------------------------------------------
 
@@ -280,6 +298,9 @@ class VendConnector(Connector):
         for page in self.client.customers(cursor):
             yield self.read_page(page, CUSTOMERS, lambda customer, _: catalogue.customer_record(customer))
 
+    def read_prices(self, outlet_id: str) -> Iterator[Page[PriceRecord]]:
+        return prices_at(self.client, outlet_id, self.facts.currency)
+
     # --- stock -------------------------------------------------------------------------------------------------------
 
     def read_levels(self, cursor: str) -> Iterator[Page[LevelRecord]]:
@@ -319,6 +340,9 @@ class VendConnector(Connector):
 
     def register_webhooks(self, url: str) -> Sequence[TestStep]:
         return [webhooks.register(lambda: self.client, url)]
+
+    def check_webhooks(self, url: str) -> Sequence[TestStep]:
+        return webhooks.check(lambda: self.client, url)
 
     def read_webhook(self, headers: Mapping[str, str], body: bytes) -> Sequence[Hint]:
         return webhooks.read_hints(headers, body)

@@ -279,6 +279,14 @@ class ReferenceBook(StoreCore):
             record["deleted_at"] = self.now()
             self._customer_changed(record)
 
+    def merge_customers(self, gone: Any, survivor: Any) -> None:
+        """``gone`` is deleted and names the customer it lives on in; its sales keep its id. The field's name is not
+        documented."""
+        with self.lock:
+            record = self.get(self.customer_feed, gone, "The customer")
+            record["merged_into_id"] = self.get(self.customer_feed, survivor, "The customer")["id"]
+            self.delete_customer(record)
+
     def _customer_changed(self, customer: Record) -> Record:
         names = [customer["first_name"], customer["last_name"]]
         customer["name"] = " ".join(name for name in names if name) or None

@@ -357,6 +357,10 @@ class Customer(Loose):
     postal_postcode: Text = None
     postal_state: Text = None
     postal_country_id: Text = None
+    merged_into_id: Any = None
+    merged_into: Any = None
+    merged_to_id: Any = None
+    merged_customer_id: Any = None
     deleted_at: Text = None
     version: int | None = None
 

@@ -35,6 +35,7 @@ FUNCTIONS: dict[str, tuple[Function, ...]] = {
 TOPIC_HEADER = "x-hub-topic"
 SIGNATURE_HEADER = "x-signature"
 STEP_NAME = "Webhooks"
+CHECK_HELP = "Nothing to do: the hub registers its webhooks again each day, and whenever you click Test."
 
 # Where each topic's payload keeps the id of what changed, best first. Two names: a field of an object in the payload.
 ID_FIELDS: dict[str, tuple[tuple[str, ...], ...]] = {
@@ -79,7 +80,7 @@ def bring_in_order(client: VendClient, url: str) -> tuple[int, int]:
         hook = present.get((topic, address))
         if hook is None:
             added += client.add_webhook(topic, address)
-        elif not (hook.active is None or flag(hook.active)):
+        elif not is_on(hook):
             client.activate_webhook(text(hook.id), topic, address)
             added += 1
     for hook in existing:
@@ -87,6 +88,37 @@ def bring_in_order(client: VendClient, url: str) -> tuple[int, int]:
             client.remove_webhook(text(hook.id))
             removed += 1
     return added, removed
+
+
+def check(client: Callable[[], VendClient], url: str) -> list[TestStep]:
+    """How Vend has our webhooks, one step for each topic and one for those that are no longer ours to have. Reads only;
+    ``register`` puts right what is wrong. Trouble becomes a failed step."""
+    try:
+        existing = list(read_webhooks(client()))
+    except ConnectorError as error:
+        message = f"The webhooks could not be read: {error.message}"
+        return [TestStep(name=STEP_NAME, ok=False, message=message, help=error.fix)]
+    present = {(text(hook.type), text(hook.url)): hook for hook in existing}
+    steps = [topic_step(topic, present.get((topic, url_of(topic, url)))) for topic in sorted(FUNCTIONS)]
+    wanted = {(topic, url_of(topic, url)) for topic in FUNCTIONS}
+    stale = [key for key in present if key not in wanted and is_of_connection(key[1], url)]
+    if stale:
+        message = f"{len(stale)} of an earlier address or topic are still there."
+        steps.append(TestStep(name=STEP_NAME, ok=False, message=message, help=CHECK_HELP))
+    return steps
+
+
+def topic_step(topic: str, hook: shapes.Webhook | None) -> TestStep:
+    name = f"{STEP_NAME}: {topic}"
+    if hook is None:
+        return TestStep(name=name, ok=False, message="It is missing.", help=CHECK_HELP)
+    if not is_on(hook):
+        return TestStep(name=name, ok=False, message="It is switched off.", help=CHECK_HELP)
+    return TestStep(name=name, ok=True, message="It is registered and on.")
+
+
+def is_on(hook: shapes.Webhook) -> bool:
+    return hook.active is None or flag(hook.active)
 
 
 def read_webhooks(client: VendClient) -> Iterator[shapes.Webhook]:

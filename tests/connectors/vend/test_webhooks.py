@@ -11,6 +11,7 @@ import pytest
 
 from connectors.errors import ContractBroken
 from connectors.functions import Function
+from connectors.ports import WebhookChecker
 from connectors.records import Hint
 from connectors.vend import webhooks
 from connectors.vend.connector import VendConnector
@@ -258,3 +259,38 @@ def test_the_stores_own_signature(sandbox: VendSandbox, connect: Connect) -> Non
     sandbox.store.add_customer(first_name="Ana")
     (delivery,) = sandbox.webhook_deliveries
     assert VendConnector.verify_webhook({"client_secret": SECRET}, delivery.headers, delivery.body)
+
+
+# --- looking only ----------------------------------------------------------------------------------------------------
+
+OURS = "https://hub.example/webhooks/cart-1/secret/"
+
+
+def test_a_look_at_the_webhooks_changes_nothing_and_names_what_is_wrong(sandbox: VendSandbox, connect: Connect) -> None:
+    connector = connect()
+    assert isinstance(connector, WebhookChecker)
+    assert [step.ok for step in connector.check_webhooks(OURS)] == [False] * 6
+    connector.register_webhooks(OURS)
+    assert [step.ok for step in connector.check_webhooks(OURS)] == [True] * 6
+    missing, off = sandbox.store.webhooks[:2]
+    sandbox.store.delete_webhook(missing["id"])
+    off["active"] = False
+    sandbox.store.add_webhook("sale.update", "https://hub.example/webhooks/cart-1/old-secret/?topic=sale.update")
+    sandbox.store.add_webhook("sale.update", "https://hub.example/webhooks/cart-2/secret/?topic=sale.update")
+    sandbox.reset_calls()
+    failed = {step.name: step for step in connector.check_webhooks(OURS) if not step.ok}
+    assert set(failed) == {f"Webhooks: {missing['type']}", f"Webhooks: {off['type']}", "Webhooks"}
+    assert "missing" in failed[f"Webhooks: {missing['type']}"].message
+    assert "switched off" in failed[f"Webhooks: {off['type']}"].message
+    assert failed["Webhooks"].message.startswith("1 of an earlier address")
+    assert all(step.help for step in failed.values())
+    assert sandbox.counts == {"GET /webhooks": 1}
+    connector.register_webhooks(OURS)
+    assert all(step.ok for step in connector.check_webhooks(OURS))
+    assert len(sandbox.store.webhooks) == 7
+
+
+def test_a_look_that_fails_is_a_failed_step(sandbox: VendSandbox, connect: Connect) -> None:
+    sandbox.fail(match="GET /webhooks", status=403)
+    (step,) = connect().check_webhooks(OURS)
+    assert (step.name, step.ok, bool(step.help)) == ("Webhooks", False, True)
