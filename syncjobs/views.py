@@ -68,7 +68,7 @@ FIND_ADDRESS = "SELECT id, connector, webhook_secret, credentials FROM carts_con
 
 
 def find_address(uuid: UUID) -> WebhookAddress | None:
-    """In plain SQL: building and reading the whole connection would take longer than everything else here."""
+    """In plain SQL: building the whole connection takes longer than storing the webhook."""
     value = Connection._meta.get_field("uuid").get_db_prep_value(uuid, database)
     with database.cursor() as cursor:
         cursor.execute(FIND_ADDRESS, [value])
