@@ -219,7 +219,8 @@ def succeeded(context: RunContext) -> None:
         "lease_until": None,
     }
     mine = Run.objects.filter(pk=run.pk, state=State.RUNNING, lease_owner=context.owner)
-    # One commit instead of three waits for the disk. The connection's row comes before the schedules': its success may hurry the schedules of its other functions.
+    # One commit instead of three waits for the disk. The connection's row comes before the schedules': its success may
+    # hurry the schedules of its other functions.
     with transaction.atomic():
         if not mine.update(**values) or run.dry_run:
             return
