@@ -22,6 +22,7 @@ PORTS: dict[Role, dict[Function, type]] = {
         Function.CUSTOMER_SYNC: ports.CustomerReader,
         Function.INVENTORY_SYNC: ports.InventoryWriter,
         Function.SHIPMENT_CONFIRMATION: ports.ShipmentWriter,
+        Function.PRODUCT_DETAIL_SYNC: ports.ProductWriter,
     },
     Role.WAREHOUSE: {
         Function.ORDER_SENDING: ports.OrderWriter,

@@ -81,7 +81,7 @@ CART_FUNCTIONS: dict[Function, FunctionFacts] = {
         Lane.STOCK, 15, Function.INVENTORY_PICKUP, "Writes the warehouse's available stock to the cart."
     ),
     Function.PRODUCT_DETAIL_SYNC: FunctionFacts(
-        Lane.CATALOGUE, 60, Function.PRODUCT_PICKUP, "Writes names, descriptions and prices to the cart.", False
+        Lane.CATALOGUE, 15, Function.PRODUCT_PICKUP, "Writes names, descriptions and prices to the cart.", False
     ),
     Function.PRODUCT_PICKUP: FunctionFacts(
         Lane.CATALOGUE, 60, None, "Keeps the hub's list of the cart's products fresh; orders refresh it when needed."

@@ -24,7 +24,9 @@ from connectors.records import (
     OutletRecord,
     Page,
     PriceRecord,
+    ProductFamilyChange,
     ProductRecord,
+    ProductRules,
     ShipmentRecord,
     TestStep,
     WriteResult,
@@ -151,4 +153,17 @@ class WebhookSource(Protocol):
 
     def read_webhook(self, headers: Mapping[str, str], body: bytes) -> Sequence[Hint]:
         """What to look at. Raises ``ContractBroken`` when the body cannot be read at all."""
+        ...
+
+
+@runtime_checkable
+class ProductWriter(Protocol):
+    def product_rules(self) -> ProductRules:
+        """How products must be for this cart. Asks the remote nothing."""
+        ...
+
+    def write_products(self, family: ProductFamilyChange) -> Sequence[WriteResult]:
+        """Creates or changes one family. One result per variant, ``WriteResult.reference`` being the variant's; a done
+        one may carry a ``reason``: what of it was left alone. A variant without a result was not written.
+        ``OutcomeUnknown``: write it again with ``in_doubt``, never as if it were new."""
         ...

@@ -8,6 +8,8 @@ from collections.abc import Mapping
 WORDS: dict[str, str | tuple[str, str]] = {
     "imported": "imported",
     "import": "to import",
+    "created": "created",
+    "create": "to create",
     "updated": "updated",
     "update": "to update",
     "cancelled": "cancelled",
@@ -32,6 +34,15 @@ WORDS: dict[str, str | tuple[str, str]] = {
         "products whose SKU the warehouse does not have",
     ),
     "duplicate_sku": ("SKU used more than once", "SKUs used more than once"),
+    "left_alone": (
+        "product whose supply price was left alone, because it has no supplier there",
+        "products whose supply prices were left alone, because they have no supplier there",
+    ),
+    "refused_before": (
+        "product refused before and not changed since",
+        "products refused before and not changed since",
+    ),
+    "option_is_no": "option set to No, so nothing was written: Push Product Details",
     "shipments": ("shipment booked", "shipments booked"),
     "book": ("shipment to book", "shipments to book"),
     "sent": "sent",

@@ -1,6 +1,6 @@
 from carts.models.alerts import Alert
 from carts.models.builtin import PickLine, PickOrder, PickShipment, PickShipmentLine
-from carts.models.catalogue import Customer, Product
+from carts.models.catalogue import Customer, Product, ProductLink
 from carts.models.connections import Cart, Connection, FunctionSetting, Location, Outlet, Warehouse
 from carts.models.merchants import ApiToken, Membership, Merchant, Preference
 from carts.models.orders import Order, OrderEvent, OrderLine, OrderPayload, Shipment, ShipmentLine
@@ -28,6 +28,7 @@ __all__ = [
     "PickShipmentLine",
     "Preference",
     "Product",
+    "ProductLink",
     "Shipment",
     "ShipmentLine",
     "StockLevel",

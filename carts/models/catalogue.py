@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.db import models
 from django.db.models import Q
 
-from carts.models.connections import Connection
+from carts.models.connections import Cart, Connection
 from connectors.records import ProductKind
 
 
@@ -48,7 +48,10 @@ class Product(models.Model):
     class Meta:
         ordering = ["sku", "pk"]
         constraints = [models.UniqueConstraint(fields=["connection", "external_id"], name="product_is_unique")]
-        indexes = [models.Index(fields=["connection", "sku_key"], name="product_by_sku")]
+        indexes = [
+            models.Index(fields=["connection", "sku_key"], name="product_by_sku"),
+            models.Index(fields=["connection", "family_id"], condition=~Q(family_id=""), name="product_by_family"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.sku or self.external_id} {self.name}".strip()
@@ -56,6 +59,43 @@ class Product(models.Model):
     def save(self, *args: object, **kwargs: object) -> None:
         self.sku_key = sku_key(self.sku)
         super().save(*args, **kwargs)  # type: ignore[arg-type]
+
+    @property
+    def family_key(self) -> str:
+        """What all variants of one product share; a product without variants is a family of its own."""
+        return self.family_id or self.external_id
+
+
+class ProductLink(models.Model):
+    """A product of a warehouse at one cart: which article it is there, and what the cart last acknowledged of it.
+
+    ``acknowledged`` holds a fingerprint per field. ``product_updated_at`` and ``rules`` say which state of the product,
+    and of the cart's options, was looked at last: while both hold there is nothing to do. ``problem`` is why it was not
+    written; ``tried`` is the fingerprint of a change that was refused, which is not sent again. ``in_doubt_since``: a
+    creation got no answer.
+    """
+
+    cart = models.ForeignKey(Cart, on_delete=models.CASCADE, related_name="product_links")
+    product = models.ForeignKey(Product, on_delete=models.CASCADE, related_name="cart_links")
+    remote_id = models.CharField(max_length=120, blank=True)
+    acknowledged = models.JSONField(default=dict, blank=True)
+    product_updated_at = models.DateTimeField(null=True, blank=True)
+    rules = models.CharField(max_length=16, blank=True)
+    checked_at = models.DateTimeField(null=True, blank=True)
+    written_at = models.DateTimeField(null=True, blank=True)
+    problem = models.CharField(max_length=500, blank=True)
+    tried = models.CharField(max_length=32, blank=True)
+    in_doubt_since = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["cart", "product"], name="product_link_is_unique")]
+        indexes = [
+            models.Index(fields=["cart", "remote_id"], name="product_link_by_remote"),
+            models.Index(fields=["cart"], condition=~Q(problem=""), name="product_link_problems"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.product} at {self.cart}"
 
 
 class Customer(models.Model):

@@ -33,12 +33,14 @@ from connectors.records import (
     OutletRecord,
     Page,
     PriceRecord,
+    ProductFamilyChange,
     ProductRecord,
+    ProductRules,
     Reject,
     TestStep,
     WriteResult,
 )
-from connectors.vend import catalogue, mapping, selftest, shapes, stock, webhooks
+from connectors.vend import catalogue, mapping, product_push, selftest, shapes, stock, webhooks
 from connectors.vend.client import PEEK, FeedPage, VendClient
 from connectors.vend.errors import OutletAddressMissing, Unreadable
 from connectors.vend.families import SaleReader
@@ -335,6 +337,18 @@ class VendConnector(Connector):
         outlet_id = self.outlet_id or self.find_outlet().external_id
         write = stock.set_levels if self.writes_exact_levels else stock.adjust_levels
         return write(self.client, outlet_id, changes)
+
+    # --- products ----------------------------------------------------------------------------------------------------
+
+    def product_rules(self) -> ProductRules:
+        return product_push.rules_of(self.options)
+
+    def write_products(self, family: ProductFamilyChange) -> Sequence[WriteResult]:
+        return self.product_push.write(family)
+
+    @cached_property
+    def product_push(self) -> product_push.ProductPush:
+        return product_push.ProductPush(self.client, self.product_rules(), lambda: self.facts.is_tax_exclusive)
 
     # --- webhooks and test -------------------------------------------------------------------------------------------
 

@@ -127,11 +127,19 @@ class VendOptions(Settings):
         default="Retail",
         choices=PRICE_LISTS,
     )
+    retail_price_list_name: str = setting(
+        "Custom retail price list",
+        help="With Custom above: the name of the warehouse's price list whose prices become retail prices.",
+    )
     supply_price_list: str = setting(
         "Cart Products Supply Price",
         help="Which price of the warehouse becomes the supply price in Vend.",
         default="Retail",
         choices=PRICE_LISTS,
+    )
+    supply_price_list_name: str = setting(
+        "Custom supply price list",
+        help="With Custom above: the name of the warehouse's price list whose prices become supply prices.",
     )
     api_version: str = setting(
         "API version",
@@ -163,7 +171,11 @@ class VendOptions(Settings):
         except ValueError as error:
             return {"vend_url": str(error)}
         values["outlet_name"] = values["outlet_name"] or DEFAULT_OUTLET
-        return {}
+        return {
+            f"{which}_price_list_name": "Enter the name of the price list, as the warehouse has it."
+            for which in ("retail", "supply")
+            if values[f"{which}_price_list"] == "Custom" and not values[f"{which}_price_list_name"]
+        }
 
 
 def tidy_url(given: str) -> str:

@@ -7,16 +7,16 @@ from typing import cast
 
 from django.utils import timezone
 
-from carts.models import Connection, Customer, Product
+from carts.models import Cart, Connection, Customer, Product, Warehouse
 from carts.models.catalogue import sku_key
 from carts.models.fields import plain_decimal
-from connectors.functions import Function
+from connectors.functions import Function, Role
 from connectors.ports import CustomerReader, ProductReader
 from connectors.records import CustomerRecord, Page, ProductRecord
 from syncjobs.context import RunContext
 from syncjobs.failures import failures_of_rejects, record_failures
-from syncjobs.models import Schedule
-from syncjobs.schedule import schedule_of
+from syncjobs.models import Run, Schedule
+from syncjobs.schedule import request_run, schedule_of
 
 PRODUCT_COLUMNS = [
     "version",
@@ -58,7 +58,9 @@ CUSTOMER_COLUMNS = [
 
 
 def pull_products(context: RunContext) -> None:
+    """Stores the products and, when any changed at a warehouse, lets its carts have them at once."""
     reader = cast(ProductReader, context.connector)
+    changed = 0
     for page in context.pages(reader.read_products(context.start_cursor())):
         if context.run.dry_run:
             preview_products(context, page)
@@ -70,7 +72,22 @@ def pull_products(context: RunContext) -> None:
                 store_products(context.connection, page.records)
             rejected = record_failures(context.connection, Function.PRODUCT_PICKUP, failures_of_rejects(page.rejects))
             context.run.count(products=len(page.records), rejected=rejected)
+        changed += len(page.records)
         context.check_slice()
+    if changed and not context.run.dry_run and context.connection.role == Role.WAREHOUSE:
+        tell_carts(context.warehouse)
+
+
+def tell_carts(warehouse: Warehouse) -> None:
+    """Queues a Product Detail Sync for every cart that takes this warehouse's products."""
+    carts = Cart.objects.filter(
+        warehouse=warehouse,
+        is_active=True,
+        function_settings__function=Function.PRODUCT_DETAIL_SYNC,
+        function_settings__is_on=True,
+    )
+    for cart in carts:
+        request_run(cart, Function.PRODUCT_DETAIL_SYNC, Run.Trigger.HUB)
 
 
 def pull_customers(context: RunContext) -> None:

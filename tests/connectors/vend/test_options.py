@@ -41,7 +41,9 @@ def test_the_names_that_others_build_on() -> None:
         "send_stock_adjustments",
         "push_product_details",
         "retail_price_list",
+        "retail_price_list_name",
         "supply_price_list",
+        "supply_price_list_name",
         "api_version",
         "inventory_mode",
     ]
@@ -63,7 +65,9 @@ def test_defaults() -> None:
         "send_stock_adjustments": False,
         "push_product_details": False,
         "retail_price_list": "Retail",
+        "retail_price_list_name": "",
         "supply_price_list": "Retail",
+        "supply_price_list_name": "",
         "api_version": "2026-07",
         "inventory_mode": "adjustments",
     }
@@ -216,6 +220,7 @@ def test_functions_follow_from_the_ports() -> None:
         Function.ORDER_CANCEL_DOWNLOAD,
         Function.SHIPMENT_CONFIRMATION,
         Function.INVENTORY_SYNC,
+        Function.PRODUCT_DETAIL_SYNC,
         Function.PRODUCT_PICKUP,
         Function.CUSTOMER_SYNC,
     )
