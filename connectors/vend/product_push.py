@@ -144,8 +144,7 @@ class ProductPush:
 
     def found_after_all(self, family: ProductFamilyChange) -> list[WriteResult] | None:
         """A creation whose answer was lost: what came of it, None when it certainly did not arrive."""
-        answer = self.client.get("products", {"name": family.name, "page_size": FAMILY_ROWS})
-        rows = [row for row in map(readable, answer.decode(shapes.RecordPage).data) if row and not row.deleted_at]
+        rows = self.rows_named(family.name)
         ours = {plain_sku(text(row.sku)).casefold(): row for row in rows if is_same(row.handle, family.handle)}
         if rows and not ours:
             taken = f"Another product in Vend is already named “{family.name}”."
@@ -153,6 +152,10 @@ class ProductPush:
         found = [(variant, ours.get(plain_sku(variant.sku).casefold())) for variant in family.variants]
         results = [WriteResult.done(variant.reference, text(row.id)) for variant, row in found if row is not None]
         return results or None
+
+    def rows_named(self, name: str) -> list[PushedProduct]:
+        answer = self.client.get("products", {"name": name, "page_size": FAMILY_ROWS})
+        return [row for row in map(readable, answer.decode(shapes.RecordPage).data) if row and not row.deleted_at]
 
     # --- changing ----------------------------------------------------------------------------------------------------
 
@@ -244,12 +247,18 @@ class ProductPush:
     def add_variants(self, family: ProductFamilyChange, new: Sequence[VariantChange]) -> list[WriteResult]:
         """Further variants of a family that Vend has. Whether Vend takes them is not documented: a refusal is told with
         what to do by hand."""
+        found: list[WriteResult] = []
+        if new and family.in_doubt:
+            known = {plain_sku(text(row.sku)).casefold(): text(row.id) for row in self.rows_named(family.name)}
+            ids = {variant.reference: known.get(plain_sku(variant.sku).casefold(), "") for variant in new}
+            found = [WriteResult.done(reference, id) for reference, id in ids.items() if id]
+            new = [variant for variant in new if not ids[variant.reference]]
         if not new:
-            return []
+            return found
         try:
-            return self.send_new({"name": family.name, "handle": family.handle}, family, new)
+            return found + self.send_new({"name": family.name, "handle": family.handle}, family, new)
         except RecordRefused as error:
-            return [
+            return found + [
                 WriteResult.rejected(
                     variant.reference,
                     f"Vend does not add the variant {variant.sku} to “{family.name}”: {error.message}",

@@ -426,6 +426,15 @@ def test_a_variant_that_vend_does_not_add_is_told_with_what_to_do(sandbox: VendS
     assert "HOODIEXL" in results[1].reason and "by hand" in results[1].fix
 
 
+def test_a_variant_in_doubt_is_looked_up_before_it_is_added_again(sandbox: VendSandbox, connect: Connect) -> None:
+    products = sandbox.store.add_family("Hoodie", {"Size": ["S", "M"]})
+    new = variant("wms-1", products[1]["sku"], attributes={"Size": "M"})
+    change = family(new, name="Hoodie", remote_id=products[0]["id"], in_doubt=True)
+    (result,) = connect().write_products(change)
+    assert (result.ok, result.remote_id) == (True, products[1]["id"])
+    assert sandbox.count(CREATE) == 0
+
+
 # --- options ---------------------------------------------------------------------------------------------------------
 
 
