@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from django.conf import settings
 
+from carts.credential_store import StoredTokens
+from carts.encryption import SealedCredentials
 from carts.models import Connection
 from connectors.base import Connector, Environment
 from connectors.budget import BudgetBook
 from connectors.errors import ConfigurationInvalid
 from connectors.functions import Role
 from connectors.http import CallLog
+from connectors.oauth import OAuthSource
 from connectors.settings_fields import SettingErrors
 
 BUDGETS = BudgetBook()
@@ -27,7 +30,7 @@ def open_connector(connection: Connection, call_log: CallLog | None = None) -> C
     kind = connection.connector_class
     try:
         options = kind.Options.parse(connection.options)
-        credentials = kind.Credentials.parse(connection.read_credentials())
+        credentials = kind.Credentials.parse(credentials_of(connection))
     except SettingErrors as error:
         raise ConfigurationInvalid(f"The settings of {connection} are not complete: {error}") from error
     environment = Environment(
@@ -36,8 +39,20 @@ def open_connector(connection: Connection, call_log: CallLog | None = None) -> C
         call_log=call_log or default_call_log(connection),
         connection_id=str(connection.uuid),
         resources=resources_of(connection),
+        credential_store=StoredTokens(connection.pk) if issubclass(kind, OAuthSource) else None,
     )
     return kind(options, credentials, environment)
+
+
+def credentials_of(connection: Connection) -> SealedCredentials:
+    """What a connector is given: the stored credentials, with the operator's app where there is none of their own. May
+    raise ``CredentialsUnreadable``."""
+    return SealedCredentials(with_operators_app(connection.connector, connection.read_credentials()))
+
+
+def with_operators_app(connector: str, credentials: Mapping[str, Any]) -> dict[str, Any]:
+    app = settings.OPERATORS_APPS.get(connector, {})
+    return {**credentials, **({} if credentials.get("client_id") else app)}
 
 
 def resources_of(connection: Connection) -> dict[str, Any]:

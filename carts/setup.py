@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from django.conf import settings
 from django.db import transaction
 
 from carts.models import Cart, Connection, FunctionSetting, Location, Warehouse
+from carts.remote import with_operators_app
 from connectors.base import Connector
 from connectors.functions import FUNCTIONS_BY_ROLE, Function, Role
 from connectors.settings_fields import SettingErrors
@@ -39,7 +41,10 @@ def check_settings(
     merged = {name: value for name, value in stored.items() if name in known}
     merged.update({name: value for name, value in credentials.items() if value not in (None, "")})
     try:
-        clean_credentials = kind.Credentials.parse(merged).as_json()
+        clean_credentials = kind.Credentials.parse(with_operators_app(kind.key, merged)).as_json()
+        if not merged.get("client_id"):
+            # The operator's app counts, but stays the operator's.
+            clean_credentials |= dict.fromkeys(settings.OPERATORS_APPS.get(kind.key, {}), "")
     except SettingErrors as error:
         errors["credentials"] = error.errors
     if errors:

@@ -11,6 +11,7 @@ from connectors.budget import BudgetBook
 from connectors.functions import FUNCTIONS_BY_ROLE, Function, Role
 from connectors.hosts import HostPolicy
 from connectors.http import CallLog
+from connectors.oauth import CredentialStore
 from connectors.records import TestStep
 from connectors.settings_fields import Settings
 
@@ -39,7 +40,8 @@ class Environment:
     """What the hub lends to a connector: nothing of it is the connector's own.
 
     ``extra_hosts``: ``host:port`` pairs the operator allows. ``call_log`` is told every HTTP call. ``resources`` holds
-    what only one connector needs (the built-in warehouse's book), by name.
+    what only one connector needs (the built-in warehouse's book), by name. ``credential_store`` keeps the tokens of this
+    connection's authorisation, where it has one.
     """
 
     budgets: BudgetBook
@@ -47,6 +49,7 @@ class Environment:
     call_log: CallLog | None = None
     connection_id: str = ""
     resources: Mapping[str, Any] = field(default_factory=dict)
+    credential_store: CredentialStore | None = None
 
 
 class Connector:

@@ -21,7 +21,8 @@ SECRET_NAMES = (
 )
 
 _JSON_SECRET = re.compile(rf'("(?:{SECRET_NAMES})"\s*:\s*")(?:[^"\\]|\\.)*(")', re.IGNORECASE)
-_FORM_SECRET = re.compile(rf"((?:^|[?&])(?:{SECRET_NAMES})=)[^&\s]+", re.IGNORECASE)
+# ``code`` is OAuth's in addresses and forms; in JSON it is mostly a product's.
+_FORM_SECRET = re.compile(rf"((?:^|[?&])(?:{SECRET_NAMES}|code)=)[^&\s]+", re.IGNORECASE)
 _BEARER = re.compile(r"\b(Bearer|Basic|Session)\s+[A-Za-z0-9._~+/=-]{8,}", re.IGNORECASE)
 # Runs of 13 to 19 digits, plain or in groups split by one space or dash; never a part of a longer number, a decimal
 # or a hex id (UUIDs hold long digit runs now and then).

@@ -30,6 +30,14 @@ SECRET_KEY = env.str("SECRET_KEY", default="")
 CREDENTIALS_KEYS = [key.strip() for key in env.str("CREDENTIALS_KEYS", default="").split(",") if key.strip()]
 PUBLIC_URL = env.str("PUBLIC_URL", default="http://localhost:8000").rstrip("/")
 EXTRA_HOSTS = parse_extra_hosts(env.str("INTEGRATION_MANAGER_EXTRA_HOSTS", default=""))
+# The operator's own app at a system with OAuth, for all merchants who enter none of their own. By connector.
+OPERATORS_APPS: dict[str, dict[str, str]] = {}
+VEND_APP = {
+    "client_id": env.str("VEND_CLIENT_ID", default=""),
+    "client_secret": env.str("VEND_CLIENT_SECRET", default=""),
+}
+if all(VEND_APP.values()):
+    OPERATORS_APPS["vend"] = VEND_APP
 ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]"])
 CSRF_TRUSTED_ORIGINS = [PUBLIC_URL]
 

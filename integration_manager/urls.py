@@ -6,5 +6,6 @@ urlpatterns = [
     path("", RedirectView.as_view(pattern_name="admin:index")),
     path("admin/", admin.site.urls),
     path("api/v1/", include("integration_manager.api")),
+    path("", include("carts.urls")),
     path("", include("syncjobs.urls")),
 ]

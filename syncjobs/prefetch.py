@@ -12,7 +12,8 @@ END: Any = object()
 
 def fetched_ahead(pages: Iterator[T]) -> Iterator[T]:
     """The same pages, each fetched by a thread while the previous one is in the caller's hands. At most one page waits,
-    so memory stays flat. The thread touches the network only, never the database."""
+    so memory stays flat. The thread touches the network only, never the database (but for the rare renewal
+    of a connection's tokens, which ``carts.credential_store`` does by itself)."""
     pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="next-page")
     try:
         waiting = pool.submit(next, pages, END)

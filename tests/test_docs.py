@@ -18,11 +18,14 @@ from django.core.management import get_commands, load_command_class
 from django.urls import Resolver404, resolve
 
 import connectors
+from carts.authorization import keep_authorization
 from carts.connection_test import run_test
+from carts.credential_store import StoredTokens
 from carts.models import Cart, Order, StockLevel, Warehouse
 from carts.setup import check_settings, finish_new_connection
 from connectors import registry
 from connectors.functions import Function, Role
+from connectors.oauth import TokenSet
 from syncjobs.connector_cache import OpenConnectors
 from syncjobs.delivering import deliver_next
 from syncjobs.management.commands.connectors import table_of_functions
@@ -218,10 +221,13 @@ def test_the_key_rotation_recipe_works(db: None, settings: Any) -> None:
     old, new = (Fernet.generate_key().decode() for _ in range(2))
     settings.CREDENTIALS_KEYS = [old]
     cart = make_cart(credentials={"access_token": "secret"})
-    empty = make_cart()
+    through_app, empty = make_cart(), make_cart()
+    tokens = TokenSet(access_token="AT", refresh_token="RT")
+    keep_authorization(through_app, tokens, "ann")
     settings.CREDENTIALS_KEYS = [new, old]
     follow("rotate")
     settings.CREDENTIALS_KEYS = [new]
+    assert StoredTokens(through_app.pk).read() == tokens
     assert Cart.objects.get(pk=cart.pk).read_credentials() == {"access_token": "secret"}
     assert Cart.objects.get(pk=empty.pk).read_credentials() == {}
 

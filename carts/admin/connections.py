@@ -16,14 +16,17 @@ from unfold.decorators import display
 
 from carts.admin.base import MerchantFilter, PageAdmin, PersonAction, WarehouseFilter
 from carts.admin.scoping import sees_everything, visible_merchants
+from carts.authorization import NotAuthorised, Status, begin, status_of
 from carts.badges import clock, health_badge, muted
 from carts.connection_test import run_test
+from carts.encryption import CredentialsUnreadable
 from carts.forms.connections import ConnectionForm, LocationFormSet
 from carts.models import Cart, Connection, PickOrder, Warehouse
 from carts.order_flow import TransitionRefused
 from carts.remote import webhook_url
 from carts.setup import roles_of
 from connectors.base import Connector
+from connectors.errors import ConnectorError
 from connectors.functions import FUNCTIONS_BY_ROLE, Role
 from connectors.ports import WebhookSource
 from connectors.registry import UnknownConnector, all_connectors, connector_class
@@ -131,6 +134,7 @@ class ConnectionAdmin(PageAdmin):
                 name=self.url_name("settings"),
             ),
             path("<path:object_id>/test/", self.guarded(self.test_view), name=self.url_name("test")),
+            path("<path:object_id>/authorise/", self.guarded(self.authorise_view), name=self.url_name("authorise")),
         ]
         return own + super().get_urls()
 
@@ -221,6 +225,29 @@ class ConnectionAdmin(PageAdmin):
             )
         return HttpResponseRedirect(f"{self.change_link(connection)}#test")
 
+    def authorise_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Prepares the way to the remote's consent page. The page shows it as a link: the content security policy lets
+        no form lead out of the hub."""
+        connection = self.visible_object(request, object_id)
+        if request.method != "POST":
+            return HttpResponseRedirect(self.change_link(connection))
+        try:
+            url, permissions = begin(request.session, connection)
+        except NotAuthorised as refusal:
+            messages.error(request, str(refusal))
+        except ConnectorError as error:
+            messages.error(request, f"{error.message} {error.fix}")
+        except CredentialsUnreadable as error:
+            messages.error(request, str(error))
+        else:
+            facts = {"url": url, "host": urlsplit(url).netloc, "permissions": permissions}
+            title = f"Authorise {connection}"
+            back = self.change_link(connection)
+            return self.page(
+                request, "admin/hub/authorise.html", {"title": title, "original": connection, "back": back, **facts}
+            )
+        return HttpResponseRedirect(self.change_link(connection))
+
     def page_context(self, request: HttpRequest, connection: Any) -> dict[str, Any]:
         kind = connection.connector_class
         schedules = {schedule.function: schedule for schedule in connection.schedules.all()}
@@ -242,6 +269,8 @@ class ConnectionAdmin(PageAdmin):
                 for function, facts in connection.possible_functions.items()
             ],
             "settings": setting_rows(kind, connection),
+            "authorisation": authorisation_of(connection),
+            "authorise_url": reverse(f"admin:{self.url_name('authorise')}", args=[connection.pk]),
             "is_resting": bool(connection.resting_until and connection.resting_until > timezone.now()),
             "has_webhooks": has_webhooks,
             "webhook_host": urlsplit(webhook_url(connection)).netloc if has_webhooks else "",
@@ -277,9 +306,21 @@ def setting_rows(kind: type[Connector], connection: Connection) -> list[tuple[st
             words = str(value) if value not in (None, "") else ""
         if not field.secret:
             rows.append((field.label, words))
+    try:
+        stored = connection.read_credentials()
+    except CredentialsUnreadable:
+        return [*rows, ("Credentials", "Stored, but no key opens them")]
     for field in kind.Credentials.fields():
-        rows.append((field.label, "Stored, encrypted" if connection.has_credentials else ""))
+        shown = "Stored, encrypted" if field.secret else str(stored.get(field.name))
+        rows.append((field.label, shown if stored.get(field.name) else ""))
     return rows
+
+
+def authorisation_of(connection: Connection) -> Status | None:
+    try:
+        return status_of(connection)
+    except CredentialsUnreadable:
+        return None
 
 
 @admin.register(Cart)

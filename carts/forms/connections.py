@@ -48,9 +48,12 @@ class ConnectionForm(HubForm):
         self.kind, self.role, self.connection, self.merchants = kind, role, connection, merchants
         super().__init__(*args, **kwargs)
         stored = connection.options if connection else {}
+        stored_credentials = self.stored_credentials()
         self.add_merchant()
         for field in kind.Credentials.fields():
-            self.fields[f"credentials__{field.name}"] = input_for(field, None, has_stored=self.is_stored)
+            value = stored_credentials.get(field.name)
+            shown = None if field.secret else value
+            self.fields[f"credentials__{field.name}"] = input_for(field, shown, has_stored=bool(value))
         for field in kind.Options.fields():
             self.fields[f"options__{field.name}"] = input_for(field, stored.get(field.name), has_stored=False)
         if role is Role.CART:
@@ -60,9 +63,12 @@ class ConnectionForm(HubForm):
             self.fields["name"].initial = connection.name
         self.style_inputs()
 
-    @property
-    def is_stored(self) -> bool:
-        return bool(self.connection and self.connection.has_credentials)
+    def stored_credentials(self) -> dict[str, Any]:
+        """What was entered before; nothing when no key opens it, then it must be entered again."""
+        try:
+            return self.connection.read_credentials() if self.connection else {}
+        except CredentialsUnreadable:
+            return {}
 
     # Fields ----------------------------------------------------------------------------------------------------------
 
@@ -194,10 +200,7 @@ class ConnectionForm(HubForm):
 
     def check_connector_settings(self, cleaned: dict[str, Any]) -> None:
         given = {group: self.given(cleaned, group) for group in ("options", "credentials")}
-        try:
-            stored = self.connection.read_credentials() if self.connection else {}
-        except CredentialsUnreadable:
-            stored = {}
+        stored = self.stored_credentials()
         try:
             self.options, self.credentials = check_settings(self.kind, given["options"], given["credentials"], stored)
         except SetupErrors as error:
@@ -244,9 +247,7 @@ class ConnectionForm(HubForm):
         }
         with transaction.atomic():
             connection = self.connection or model(merchant=cleaned["merchant"], connector=self.kind.key)
-            settings_changed = connection.options != self.options or bool(
-                any(self.given(cleaned, "credentials").values())
-            )
+            settings_changed = (connection.options, self.stored_credentials()) != (self.options, self.credentials)
             connection.name = cleaned["name"]
             connection.options = self.options
             connection.credentials = self.credentials

@@ -1,4 +1,5 @@
 from carts.models.alerts import Alert
+from carts.models.authorizations import Authorization
 from carts.models.builtin import PickLine, PickOrder, PickShipment, PickShipmentLine
 from carts.models.catalogue import Customer, Product, ProductLink
 from carts.models.connections import Cart, Connection, FunctionSetting, Location, Outlet, Warehouse
@@ -9,6 +10,7 @@ from carts.models.stock import OutletLevel, StockLevel
 __all__ = [
     "Alert",
     "ApiToken",
+    "Authorization",
     "Cart",
     "Connection",
     "Customer",

@@ -21,7 +21,7 @@ from connectors.errors import (
     RecordRefused,
 )
 from connectors.functions import Role
-from connectors.http import HttpSession
+from connectors.oauth import TokenKeeper, TokenSet
 from connectors.records import (
     Address,
     CustomerRecord,
@@ -40,7 +40,7 @@ from connectors.records import (
     TestStep,
     WriteResult,
 )
-from connectors.vend import catalogue, mapping, product_push, selftest, shapes, stock, webhooks
+from connectors.vend import catalogue, mapping, oauth, product_push, selftest, shapes, stock, webhooks
 from connectors.vend.client import PEEK, FeedPage, VendClient
 from connectors.vend.errors import OutletAddressMissing, Unreadable
 from connectors.vend.families import SaleReader
@@ -80,17 +80,21 @@ class VendConnector(Connector):
         self.options = options
         self.credentials = credentials
         self.outlet_id = ""
+        # None: access by a personal token.
+        self.keeper: TokenKeeper | None = None
+        if not credentials.access_token:
+            self.keeper = TokenKeeper(environment.credential_store, lambda tokens: oauth.renew(self, tokens))
 
     @cached_property
     def client(self) -> VendClient:
         """Raises ``ConfigurationInvalid`` when the URL is not one the hub may talk to."""
         url = self.options.vend_url
-        session = HttpSession(
+        session = oauth.session_for(
             f"{url}/api/{self.options.api_version}",
+            self.keeper or self.credentials.access_token,
             hosts=self.host_policy(self.environment),
             budget=self.environment.budgets.get(f"vend:{urlsplit(url).netloc}"),
             call_log=self.environment.call_log,
-            headers={"Authorization": f"Bearer {self.credentials.access_token}"},
         )
         return VendClient(session, url, dated=self.is_dated)
 
@@ -102,6 +106,17 @@ class VendConnector(Connector):
     def close(self) -> None:
         if "client" in self.__dict__:
             self.client.close()
+
+    # --- access through an app (OAuth) -------------------------------------------------------------------------------
+
+    def permissions(self) -> Sequence[tuple[str, str]]:
+        return [(scope.name, scope.purpose) for scope in oauth.SCOPES]
+
+    def authorize_url(self, state: str, redirect_uri: str) -> str:
+        return oauth.authorize_url(self, state, redirect_uri)
+
+    def exchange_code(self, params: Mapping[str, str], redirect_uri: str) -> TokenSet:
+        return oauth.exchange(self, params, redirect_uri)
 
     # --- orders ------------------------------------------------------------------------------------------------------
 
@@ -363,7 +378,9 @@ class VendConnector(Connector):
 
     @classmethod
     def verify_webhook(cls, credentials: Mapping[str, Any], headers: Mapping[str, str], body: bytes) -> bool:
-        return webhooks.is_genuine(str(credentials.get("client_secret") or ""), headers, body)
+        """A personal token registers webhooks without a signature, also while an app is set up but not authorised."""
+        secret = "" if credentials.get("access_token") else str(credentials.get("client_secret") or "")
+        return webhooks.is_genuine(secret, headers, body)
 
     def test(self) -> Iterator[TestStep]:
         return selftest.steps(self)

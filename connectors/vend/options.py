@@ -48,16 +48,34 @@ INVENTORY_MODES = (
 class VendCredentials(Settings):
     access_token: str = setting(
         "Access Token",
-        help="In Vend open Setup > Personal Tokens, add a token and copy it here. Give each cart a token of its own.",
-        required=True,
+        help="In Vend open Setup > Personal Tokens, add a token and copy it here. Give each cart a token of its own. "
+        "Leave it empty if you authorise an app instead.",
         secret=True,
+    )
+    client_id: str = setting(
+        "Client ID",
+        help="Only for access through an app (OAuth) instead of a personal token: copy it from the app in Lightspeed's "
+        "developer portal, save, then click Authorise on the cart's page.",
+        advanced=True,
+    )
+    client_secret: str = setting(
+        "Client Secret",
+        help="The secret of the same app.",
+        secret=True,
+        advanced=True,
     )
 
     @classmethod
     def check(cls, values: dict[str, Any]) -> Mapping[str, str]:
-        if not re.fullmatch(r"[!-~]+", values["access_token"]):
-            return {"access_token": "A token holds no spaces or accented letters. Copy it again from Vend."}
-        return {}
+        """Either a personal token or an app. Where both are there, the token is used until the app is authorised."""
+        for name, what in (("access_token", "A token"), ("client_id", "A client ID"), ("client_secret", "A secret")):
+            if not re.fullmatch(r"[!-~]*", values[name]):
+                return {name: f"{what} holds no spaces or accented letters. Copy it again from Vend."}
+        if values["client_id"] and not values["client_secret"]:
+            return {"client_secret": "Enter the Client Secret of the same app."}
+        if values["client_secret"] and not values["client_id"]:
+            return {"client_id": "Enter the Client ID of the same app."}
+        return {} if values["access_token"] or values["client_id"] else {"access_token": "Enter the Access Token."}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,10 +16,12 @@ from connectors.errors import (
     RateLimited,
     RecordRefused,
 )
+from connectors.oauth import TokenKeeper
 from connectors.records import OutletRecord, TestStep
 from connectors.vend import shapes
 from connectors.vend.errors import OutletAddressMissing, Unreadable
 from connectors.vend.families import is_flat
+from connectors.vend.oauth import missing_scopes
 from connectors.vend.options import DEFAULT_VERSION, URL_FORM
 from connectors.vend.shapes import text
 
@@ -30,6 +32,10 @@ URL_HELP = f"Enter the address with which you open Vend in the browser, like {UR
 TOKEN_HELP = (
     "In Vend open Setup > Personal Tokens, add a token and copy it into Access Token. A token that was deleted or has "
     "expired cannot be used again."
+)
+SCOPES_HELP = (
+    "Allow these scopes for the app in Lightspeed's developer portal, then click Authorise on this page and agree to all "
+    "of them."
 )
 REGISTER_HELP = "In Vend open Setup > Outlets and Registers and add a register to this outlet."
 
@@ -51,6 +57,8 @@ def steps(connector: VendConnector) -> Iterator[TestStep]:
     exception."""
     arrival = reach_store(connector)
     yield from arrival
+    if connector.keeper is not None and arrival[0].ok:
+        yield from scopes_step(connector.keeper)
     if not all(step.ok for step in arrival):
         return
     outlet: OutletRecord | None = None
@@ -76,7 +84,7 @@ def reach_store(connector: VendConnector) -> list[TestStep]:
     except (PermissionMissing, RateLimited) as error:
         return [answers, failed("Access token", error)]
     except AuthenticationFailed as error:
-        return [answers, failed("Access token", error, TOKEN_HELP)]
+        return [answers, failed("Access token", error, TOKEN_HELP if connector.keeper is None else "")]
     except ConfigurationInvalid as error:
         return [failed("Vend URL", error)]
     except (ContractBroken, RecordRefused, Unreadable) as error:
@@ -87,6 +95,25 @@ def reach_store(connector: VendConnector) -> list[TestStep]:
     if not name and not retailer.id:
         return [not_vend(url, "it sends something else than a store.")]
     return [answers, passed("Access token", f"Connected to the store “{name}”.")]
+
+
+def scopes_step(keeper: TokenKeeper) -> Iterator[TestStep]:
+    """What the app may do, and what for it lacks permission. Left out without access."""
+    try:
+        granted = keeper.current().scope
+    except ConnectorError:
+        return
+    missing = missing_scopes(granted)
+    needed, extra = (
+        ", ".join(f"{scope.name} (for {scope.purpose})" for scope in missing if scope.needed is wanted)
+        for wanted in (True, False)
+    )
+    if needed:
+        yield TestStep(name="Scopes", ok=False, message=f"Vend did not grant: {needed}.", help=SCOPES_HELP)
+    elif extra:
+        yield passed("Scopes", f"Everything that a cart needs is granted. Not granted: {extra}.")
+    else:
+        yield passed("Scopes", "Everything is granted." if granted else "Vend did not say what it granted.")
 
 
 def address_step(connector: VendConnector, outlet: OutletRecord) -> TestStep:

@@ -16,6 +16,7 @@ from django.db.migrations.executor import MigrationExecutor
 from django.utils import timezone
 from redis import Redis, RedisError
 
+from carts.credential_store import StoredTokens
 from carts.encryption import CredentialsUnreadable
 from carts.models import Connection
 from syncjobs.checks import TAG
@@ -88,6 +89,7 @@ def connections_ok() -> Iterator[Finding]:
     for item in Connection.objects.order_by("pk"):
         try:
             item.read_credentials()
+            StoredTokens(item.pk).read()
         except CredentialsUnreadable as error:
             yield False, f"{item}: {error}", "Put the old key behind the new one in CREDENTIALS_KEYS."
     failing = [item for item in Connection.objects.filter(is_active=True) if item.health == "failing"]

@@ -48,7 +48,9 @@ def test_the_names_that_others_build_on() -> None:
         "inventory_mode",
     ]
     assert [(field.name, field.secret, field.required) for field in VendCredentials.fields()] == [
-        ("access_token", True, True)
+        ("access_token", True, False),
+        ("client_id", False, False),
+        ("client_secret", True, False),
     ]
     assert connector_class("vend") is VendConnector
 

@@ -1,0 +1,132 @@
+"""Tokens in the database, renewed by one process at a time.
+
+A lease in the row says who renews. No lock or transaction is open while the remote is asked, so nothing else waits for
+it, on SQLite as on PostgreSQL. What the remote gives is stored before the lease ends. A process that dies in the middle
+loses its lease after ``LEASE``; if it died after the remote had already exchanged the tokens, the old ones are refused,
+and a person has to authorise again.
+"""
+
+from __future__ import annotations
+
+import logging
+import secrets
+import threading
+import time
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+from django.db import InterfaceError, OperationalError, connection, transaction
+from django.db.models import Q
+from django.utils import timezone
+
+from carts.encryption import decrypt
+from carts.models import Authorization
+from connectors.errors import AuthenticationFailed, RemoteUnavailable
+from connectors.oauth import AUTHORISE, NOT_AUTHORISED, TokenSet
+
+logger = logging.getLogger(__name__)
+
+# Longer than one HTTP call can take.
+LEASE = timedelta(seconds=60)
+PATIENCE = timedelta(seconds=90)
+LOOK_AGAIN_SECONDS = 0.05
+TRIES_TO_KEEP = 5
+PAUSE_BETWEEN_TRIES_SECONDS = 1.0
+
+
+class StoredTokens:
+    """The ``connectors.oauth.CredentialStore`` of one connection."""
+
+    def __init__(self, connection_id: int) -> None:
+        self.rows = Authorization.objects.filter(connection_id=connection_id)
+
+    def read(self) -> TokenSet | None:
+        sealed = self._sealed()
+        return opened(sealed) if sealed else None
+
+    def renewed(self, stale: TokenSet, renew: Callable[[TokenSet], TokenSet]) -> TokenSet:
+        try:
+            return self._renewed(stale, renew)
+        finally:
+            if threading.current_thread() is not threading.main_thread() and not connection.in_atomic_block:
+                # A thread that fetches pages has no end of request at which Django would give the connection back.
+                connection.close()
+
+    def _renewed(self, stale: TokenSet, renew: Callable[[TokenSet], TokenSet]) -> TokenSet:
+        me = secrets.token_hex(16)
+        last_look = time.monotonic() + PATIENCE.total_seconds()
+        while True:
+            current = self._present()[1]
+            if current.access_token != stale.access_token:
+                return current
+            if self._take_lease(me):
+                break
+            if time.monotonic() > last_look:
+                raise RemoteUnavailable("Another process has been renewing the hub's access for too long.")
+            time.sleep(LOOK_AGAIN_SECONDS)
+        try:
+            return self._renew(stale, renew)
+        finally:
+            self._update(self.rows.filter(holder=me), holder="", held_until=None)
+
+    def _renew(self, stale: TokenSet, renew: Callable[[TokenSet], TokenSet]) -> TokenSet:
+        """With the lease in our hands."""
+        sealed, current = self._present()
+        if current.access_token != stale.access_token:
+            return current
+        try:
+            fresh = renew(current)
+        except AuthenticationFailed:
+            # Someone who lost the lease may have been at it still, or a person authorised anew.
+            newest = self._present()[1]
+            if newest.access_token == current.access_token:
+                raise
+            return newest
+        return fresh if self._keep(sealed, fresh) else self._present()[1]
+
+    def _keep(self, sealed: str, fresh: TokenSet) -> bool:
+        """Stores the tokens in place of those that were renewed. False when these are not there any more. The remote
+        has forgotten the old ones, so a database in trouble is tried again."""
+        for attempt in range(1, TRIES_TO_KEEP + 1):
+            try:
+                return self._update(
+                    self.rows.filter(tokens=sealed),
+                    tokens=fresh.as_json(),
+                    holder="",
+                    held_until=None,
+                    renewed_at=timezone.now(),
+                )
+            except (OperationalError, InterfaceError):
+                if attempt == TRIES_TO_KEEP:
+                    raise
+                logger.warning("renewed tokens could not be stored, trying again")
+                connection.close()
+                time.sleep(PAUSE_BETWEEN_TRIES_SECONDS)
+        raise AssertionError("unreachable")
+
+    def _take_lease(self, me: str) -> bool:
+        now = timezone.now()
+        free = self.rows.filter(Q(holder="") | Q(held_until__lt=now))
+        return self._update(free, holder=me, held_until=now + LEASE)
+
+    @staticmethod
+    def _update(rows: Any, **values: Any) -> bool:
+        # Durable: it must hold whatever happens to the caller's work, so it must not be a part of a transaction.
+        with transaction.atomic(durable=True):
+            return bool(rows.update(**values))
+
+    def _sealed(self) -> str:
+        return self.rows.values_list("tokens", flat=True).first() or ""
+
+    def _present(self) -> tuple[str, TokenSet]:
+        """(the tokens as they lie in the database, the same opened)."""
+        sealed = self._sealed()
+        if not sealed:
+            raise AuthenticationFailed(NOT_AUTHORISED, fix=AUTHORISE)
+        return sealed, opened(sealed)
+
+
+def opened(sealed: str) -> TokenSet:
+    """Raises ``CredentialsUnreadable`` when no key opens them."""
+    return TokenSet.from_json(decrypt(sealed))
