@@ -102,7 +102,7 @@ def quiet_schedules() -> None:
 
 
 def queue_runs(warehouses: list[Any], number: int, *, held: bool) -> None:
-    """Queued runs of Inventory Pickup, one per warehouse at a time: that is all the database allows. The others are
+    """Queued runs of Shipment Pickup, one per warehouse at a time: that is all the database allows. The others are
     queued behind them as full and as trial runs."""
     from datetime import timedelta
 
@@ -114,7 +114,7 @@ def queue_runs(warehouses: list[Any], number: int, *, held: bool) -> None:
 
     run_at = timezone.now() + timedelta(hours=1 if held else 0)
     runs = [
-        new_run(warehouse, Function.INVENTORY_PICKUP, Run.Trigger.HUB, full=full, run_at=run_at)
+        new_run(warehouse, Function.SHIPMENT_PICKUP, Run.Trigger.HUB, full=full, run_at=run_at)
         for full in (False, True)
         for warehouse in warehouses
     ]
@@ -240,7 +240,7 @@ def start_latency(warehouses: list[Any], number: int) -> tuple[float, float]:
     waits = []
     for one in range(number):
         time.sleep(0.05 + one * 0.037 % 0.3)
-        run = request_run(warehouses[one % len(warehouses)], Function.INVENTORY_PICKUP, Run.Trigger.PERSON)
+        run = request_run(warehouses[one % len(warehouses)], Function.SHIPMENT_PICKUP, Run.Trigger.PERSON)
         wait_until(lambda pk=run.pk: Run.objects.filter(pk=pk, state=Run.State.DONE).exists(), "one run", 0.02)
         run.refresh_from_db()
         waits.append((run.started_at - run.queued_at).total_seconds())

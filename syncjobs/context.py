@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
-from typing import TypeVar
+from typing import TypeVar, cast
 
 from django.db import transaction
 from django.utils import timezone
@@ -15,6 +15,7 @@ from carts.models import Cart, Connection, Warehouse
 from carts.remote import open_connector
 from connectors.base import Connector
 from connectors.functions import Function, Role
+from connectors.records import Page
 from syncjobs.budgets import save_budgets
 from syncjobs.call_log import CallBuffer
 from syncjobs.models import Run, Schedule
@@ -59,6 +60,9 @@ class RunContext:
     @cached_property
     def connection(self) -> Connection:
         """The cart or warehouse, with all its columns."""
+        loaded = getattr(self.run, "loaded_connection", None)
+        if loaded is not None:
+            return cast(Connection, loaded)
         model = Cart if self.run.connection.role == Role.CART else Warehouse
         related = ["merchant", "warehouse", "location"] if model is Cart else ["merchant"]
         return model.objects.select_related(*related).get(pk=self.run.connection_id)
@@ -89,6 +93,9 @@ class RunContext:
 
     @cached_property
     def schedule(self) -> Schedule:
+        loaded = getattr(self.run, "loaded_schedule", None)
+        if loaded is not None:
+            return cast(Schedule, loaded)
         return schedule_of(self.connection, Function(self.run.feed))
 
     def start_cursor(self) -> str:
@@ -100,10 +107,13 @@ class RunContext:
             self.run.cursor_before = cursor
         return cursor
 
-    def pages(self, pages: Iterator[T]) -> Iterator[T]:
+    def pages(self, pages: Iterator[Page[T]]) -> Iterator[Page[T]]:
         """The reader's pages, the next one fetched while this one is stored. What already lies in our own database is
         read as it comes: the fetching thread never touches the database."""
-        return pages if self.connector.stores_in_hub else fetched_ahead(pages)
+        if self.connector.stores_in_hub:
+            # An idle look at our own tables leaves nothing to store, not even a cursor.
+            return (page for page in pages if page.records or page.rejects)
+        return fetched_ahead(pages)
 
     @contextmanager
     def page(self, cursor: str | None) -> Iterator[None]:
@@ -160,3 +170,22 @@ class RunContext:
 
     def preview_is_long_enough(self) -> bool:
         return self.run.dry_run and (len(self.run.preview) >= PREVIEW_ROWS or self.run.pages >= PREVIEW_PAGES)
+
+
+def load_ahead(runs: Sequence[Run]) -> None:
+    """Fetches what runs that were claimed together need first: their carts, warehouses and schedules. Three queries
+    for all of them."""
+    if len(runs) < 2:
+        return
+    ids = [run.connection_id for run in runs]
+    connections: dict[int, Connection] = {
+        **Warehouse.objects.select_related("merchant").in_bulk(ids),
+        **Cart.objects.select_related("merchant", "warehouse", "location").in_bulk(ids),
+    }
+    schedules = {
+        (schedule.connection_id, schedule.function): schedule
+        for schedule in Schedule.objects.filter(connection_id__in=ids).select_related("setting")
+    }
+    for run in runs:
+        run.loaded_connection = connections.get(run.connection_id)  # type: ignore[attr-defined]
+        run.loaded_schedule = schedules.get((run.connection_id, run.feed))  # type: ignore[attr-defined]

@@ -293,31 +293,29 @@ def orders_arrived(connection: Connection, done: Sequence[Outcome], now: datetim
     for order_id in set(ids) - set(plain):
         order_flow.sent(order_flow.locked(order_id), now)
     deliveries = [outcome.delivery for outcome in done]
-    by_reference = {outcome.delivery.reference: cast(WriteResult, outcome.result).remote_id for outcome in done}
-    for delivery in deliveries:
-        delivery.state, delivery.done_at, delivery.in_doubt = State.DONE, now, False
-        delivery.remote_id = by_reference[delivery.reference][:200]
-        delivery.error = delivery.error_kind = delivery.fix = delivery.lease_owner = ""
-        delivery.lease_until = None
-    Delivery.objects.bulk_update(
-        deliveries,
-        ["state", "done_at", "in_doubt", "remote_id", "error", "error_kind", "fix", "lease_owner", "lease_until"],
-    )
+    for outcome in done:
+        outcome.delivery.remote_id = cast(WriteResult, outcome.result).remote_id[:200]
+    Delivery.objects.bulk_update(deliveries, ["remote_id"])
+    Delivery.objects.filter(pk__in=[delivery.pk for delivery in deliveries]).update(**finished(now))
     close_failures(connection, [delivery.pk for delivery in deliveries])
 
 
 def finish(delivery: Delivery, remote_id: str, now: datetime) -> None:
-    Delivery.objects.filter(pk=delivery.pk).update(
-        state=State.DONE,
-        done_at=now,
-        in_doubt=False,
-        remote_id=remote_id[:200],
-        error="",
-        error_kind="",
-        fix="",
-        lease_owner="",
-        lease_until=None,
-    )
+    Delivery.objects.filter(pk=delivery.pk).update(remote_id=remote_id[:200], **finished(now))
+
+
+def finished(now: datetime) -> dict[str, Any]:
+    """What a delivery that arrived looks like."""
+    return {
+        "state": State.DONE,
+        "done_at": now,
+        "in_doubt": False,
+        "error": "",
+        "error_kind": "",
+        "fix": "",
+        "lease_owner": "",
+        "lease_until": None,
+    }
 
 
 def shipment_confirmed(connection: Connection, delivery: Delivery, now: datetime) -> None:

@@ -24,7 +24,7 @@ from connectors.errors import (
 )
 from connectors.functions import Function, Lane, Role
 from syncjobs.budgets import load_budgets, save_budgets
-from syncjobs.context import LeaseLost, RunContext, SliceOver
+from syncjobs.context import LeaseLost, RunContext, SliceOver, load_ahead
 from syncjobs.flows import flow_of
 from syncjobs.health import note_connection_failure, note_connection_success
 from syncjobs.models import Run, Schedule
@@ -43,8 +43,9 @@ FAILURES_BEFORE_ALERT = 2
 
 
 def claim_runs(owner: str, lanes: Sequence[Lane], limit: int = 1, now: datetime | None = None) -> list[Run]:
-    """Takes up to ``limit`` due runs, oldest first, at most one per feed. The conditional update and the database's
-    unique constraint decide between workers."""
+    """Takes up to ``limit`` due runs, oldest first, at most one per connection: a run may need another function of its
+    connection done first, which must not wait in the same hands. The conditional update and the database's unique
+    constraint decide between workers."""
     now = now or timezone.now()
     busy = Run.objects.filter(connection=OuterRef("connection"), feed=OuterRef("feed"), state=State.RUNNING)
     candidates = list(
@@ -52,20 +53,22 @@ def claim_runs(owner: str, lanes: Sequence[Lane], limit: int = 1, now: datetime 
         .filter(Q(connection__resting_until__isnull=True) | Q(connection__resting_until__lte=now) | Q(trigger="person"))
         .filter(~Exists(busy))
         .order_by("run_at", "pk")
-        .values_list("pk", "connection_id", "feed")[: limit * 2]
+        .values_list("pk", "connection_id")[: limit * 4]
     )
-    chosen: dict[tuple[int, str], int] = {}
-    for pk, connection_id, feed in candidates:
+    chosen: dict[int, int] = {}
+    for pk, connection_id in candidates:
         if len(chosen) < limit:
-            chosen.setdefault((connection_id, feed), pk)
+            chosen.setdefault(connection_id, pk)
     ids = list(chosen.values())
     if not ids:
         return []
     values = {"state": State.RUNNING, "lease_owner": owner, "lease_until": now + LEASE, "started_at": now}
     claimed = claim(ids, values)
-    return list(
+    runs = list(
         Run.objects.filter(pk__in=claimed, lease_owner=owner).select_related("connection__merchant").order_by("pk")
     )
+    load_ahead(runs)
+    return runs
 
 
 def claim(ids: list[int], values: dict[str, object]) -> list[int]:
@@ -164,7 +167,8 @@ def execute(
     """Executes a claimed run to its end, its slice's end, or its failure. Never raises for remote trouble."""
     context = RunContext(run, owner, seconds=seconds, progress=progress, stopping=stopping)
     try:
-        load_budgets()
+        if not context.connection.connector_class.stores_in_hub:
+            load_budgets()
         check_may_run(context)
         flow_of(Role(context.connection.role), Function(run.function))(context)
         context.full_pass_done()
@@ -186,7 +190,8 @@ def execute(
         context.close()
         context.calls.flush()
         save_budgets()
-    run.refresh_from_db(fields=["state", "error", "error_kind", "fix", "finished_at", "run_at", "lease_owner"])
+    if run.state == State.RUNNING:
+        run.refresh_from_db(fields=["state", "error", "error_kind", "fix", "finished_at", "run_at", "lease_owner"])
     if progress:
         progress(run)
     return run
@@ -222,7 +227,11 @@ def succeeded(context: RunContext) -> None:
     # One commit instead of three waits for the disk. The connection's row comes before the schedules': its success may
     # hurry the schedules of its other functions.
     with transaction.atomic():
-        if not mine.update(**values) or run.dry_run:
+        if not mine.update(**values):
+            return
+        for name, value in values.items():
+            setattr(run, name, value)
+        if run.dry_run:
             return
         note_connection_success(context.connection, now)
         schedule = context.schedule

@@ -293,26 +293,29 @@ def write(context: RunContext, differences: Sequence[Difference]) -> None:
 def settle_batch(context: RunContext, batch: Sequence[Difference], results: Sequence[WriteResult]) -> None:
     answers = {result.reference: result for result in results}
     now = timezone.now()
-    rows = []
+    rows: list[OutletLevel] = []
+    refused: list[OutletLevel] = []
     failures = []
     done = []
     for one in batch:
         result = answers.get(one.product_id)
         if result is None:
             continue  # the remote did not say: stays in doubt until the level is read again
-        row = OutletLevel(pk=one.row, level=one.desired, written=one.desired, written_at=now)
         if result.ok:
             done.append(one.product_id)
+            rows.append(OutletLevel(pk=one.row, level=one.desired, written=one.desired))
         else:
-            row.level, row.problem = one.current, result.reason[:300]
+            refused.append(OutletLevel(pk=one.row, written=one.desired, problem=result.reason[:300]))
             failures.append(
                 Failure(one.product_id, "level_refused", f"{one.sku}: {result.reason}", result.fix, payload=str(one))
             )
-        rows.append(row)
     with transaction.atomic():
-        OutletLevel.objects.bulk_update(
-            rows, ["level", "written", "written_at", "in_doubt_since", "problem"], batch_size=500
+        OutletLevel.objects.bulk_update(rows, ["level", "written"], batch_size=500)
+        OutletLevel.objects.filter(pk__in=[row.pk for row in rows]).update(
+            written_at=now, in_doubt_since=None, problem=""
         )
+        OutletLevel.objects.bulk_update(refused, ["written", "problem"], batch_size=500)
+        OutletLevel.objects.filter(pk__in=[row.pk for row in refused]).update(written_at=now, in_doubt_since=None)
         rejected = record_failures(context.connection, Function.INVENTORY_SYNC, failures)
         settle_external(context.connection, Function.INVENTORY_SYNC, done)
     context.run.count(written=len(done), rejected=rejected)
