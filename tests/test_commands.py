@@ -102,6 +102,7 @@ def test_sync_does_not_wait_for_back_off(world: World, manage: Callable[..., Out
 def test_sync_waits_out_a_rate_limit(world: World, manage: Callable[..., Outcome]) -> None:
     world.sell()
     world.sandbox.reset_calls()
+    world.sandbox.reset_calls()
     world.sandbox.fail(match="GET /sales", status=429, retry_after="integer", retry_after_seconds=2)
     outcome = manage("sync", world.cart.pk, "order_download")
     assert (outcome.status, Order.objects.count()) == (0, 1), outcome.err
