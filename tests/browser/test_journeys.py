@@ -106,7 +106,7 @@ def test_a_run_is_watched_to_its_end(page: Page, log_in: Callable[..., Any]) -> 
     worker.start()
     worker.join()
     expect(page.get_by_text("Everything is done.")).to_be_visible()
-    expect(page.get_by_text("1 levels read")).to_be_visible()
+    expect(page.get_by_text("1 level read")).to_be_visible()
 
 
 def test_an_order_is_understood_held_and_shipped(page: Page, log_in: Callable[..., Any]) -> None:
