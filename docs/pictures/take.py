@@ -13,7 +13,7 @@ from playwright.sync_api import Page, sync_playwright
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
-WIDTH, HEIGHT = 1280, 860
+WIDTH, HEIGHT, TALL = 1280, 860, 1160
 DEMO = ["--every=4", "--ship-after=16", f"--folder={ROOT / 'var' / 'pictures'}"]
 SALES_BEFORE_THE_PICTURES = 24
 MERCHANT = "merchant"
@@ -76,7 +76,9 @@ def log_in(page: Page, password: str) -> None:
 
 
 def take_all(page: Page) -> None:
+    page.set_viewport_size({"width": WIDTH, "height": TALL})
     take(page, "dashboard")
+    page.set_viewport_size({"width": WIDTH, "height": HEIGHT})
     page.goto("/admin/carts/order/")
     take(page, "orders")
     page.locator("#result_list tbody a").nth(12).click()
