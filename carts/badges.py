@@ -26,6 +26,8 @@ TONES: Mapping[str, str] = {
     # pick orders
     "open": "info",
     "partly_shipped": "warn",
+    # refunds
+    "not_sent": "quiet",
     # runs, deliveries, webhooks
     "queued": "quiet",
     "running": "info",

@@ -10,7 +10,7 @@ from django.core.exceptions import ValidationError
 from carts.models import Location, PickLine, PickOrder, PickShipment
 from carts.models.catalogue import sku_key
 from carts.models.fields import plain_decimal
-from connectors.records import OutboundOrder
+from connectors.records import OutboundOrder, OutboundRefund
 
 FIVE_PLACES = Decimal("0.00001")
 LARGEST_QUANTITY = Decimal(10) ** 10
@@ -57,14 +57,15 @@ class LocationFinder:
         return place
 
 
-def check_lines(order: OutboundOrder) -> None:
-    """Raises ``BookError`` for an order whose lines could not be told apart."""
+def check_lines(order: OutboundOrder | OutboundRefund) -> None:
+    """Raises ``BookError`` for an order or a return whose lines could not be told apart."""
+    what = "Order" if isinstance(order, OutboundOrder) else "Return"
     seen: set[str] = set()
     for line in order.lines:
         if line.reference in seen:
             raise BookError(
-                f"Order {order.number} has two lines with the reference {line.reference}.",
-                "Give every line of the order a reference of its own.",
+                f"{what} {order.number} has two lines with the reference {line.reference}.",
+                f"Give every line of the {what.lower()} a reference of its own.",
             )
         seen.add(line.reference)
 

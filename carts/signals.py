@@ -11,6 +11,12 @@ order_withdrawn = Signal()
 cancellation_wanted = Signal()
 # A shipment was booked on an order: the cart may want to know. Arguments: order, shipment.
 shipment_booked = Signal()
+# A refund may go to its warehouse now: make (or revive) its delivery, or say why not. Arguments: refund.
+refund_ready = Signal()
+# A refund must not go out: withdraw its delivery. Arguments: refund. A receiver answers False when that is too late.
+refund_withdrawn = Signal()
+# The built-in warehouse closed a return. Arguments: warehouse, reference, came (False: it will not come), actor.
+return_closed = Signal()
 # Something changed in the built-in warehouse's book. Arguments: warehouse, what ("shipments" or "stock").
 book_changed = Signal()
 # Someone clicked Test. Arguments: connection, ok.

@@ -9,7 +9,7 @@ Whoever writes locks the warehouse's row first, so that two workers, a person an
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 
@@ -17,11 +17,22 @@ from django.db import transaction
 from django.db.models import QuerySet
 from django.utils import timezone
 
+from carts import book_returns
 from carts.book_checks import FIVE_PLACES, BookError, LocationFinder, check_fields, check_lines, parts_to_ship
 from carts.book_records import level_record, product_page, shipment_record
 from carts.book_stock import KEYS_PER_QUERY, WAITING, StockChange, lock_book, move, needs_of, parts_of, set_stock, total
 from carts.change_feed import database_trouble, read_changes
-from carts.models import Location, PickLine, PickOrder, PickShipment, PickShipmentLine, Product, StockLevel, Warehouse
+from carts.models import (
+    Location,
+    PickLine,
+    PickOrder,
+    PickReturn,
+    PickShipment,
+    PickShipmentLine,
+    Product,
+    StockLevel,
+    Warehouse,
+)
 from carts.models.catalogue import sku_key
 from carts.signals import book_changed
 from connectors.builtin.book import BookOverview
@@ -31,6 +42,7 @@ from connectors.records import (
     LocationRecord,
     OutboundLine,
     OutboundOrder,
+    OutboundRefund,
     Page,
     ProductRecord,
     ShipmentRecord,
@@ -190,6 +202,41 @@ class WarehouseBook:
             book_changed.send(Warehouse, warehouse=warehouse, what="shipments")
             return shipment
 
+    # Returns
+
+    def announce_return(self, refund: OutboundRefund) -> WriteResult:
+        """Takes a return in; one that is there already is done again with its old id. One that names an unknown or
+        disabled location is rejected. Raises ``OutcomeUnknown``."""
+        with database_trouble(OutcomeUnknown), transaction.atomic():
+            lock_book(self.warehouse_pk)
+            known = self._returns().filter(reference=refund.reference).first()
+            if known is None:
+                try:
+                    place = LocationFinder(self._locations()).find_for_order(refund.location_id)
+                    check_lines(refund)
+                except BookError as error:
+                    return WriteResult.rejected(refund.reference, str(error), error.fix)
+                known = book_returns.announce(self.warehouse_pk, refund, place)
+            return WriteResult.done(refund.reference, str(known.pk))
+
+    def find_return(self, reference: str) -> str | None:
+        with database_trouble(RemoteUnavailable):
+            pk = self._returns().filter(reference=reference).values_list("pk", flat=True).first()
+            return None if pk is None else str(pk)
+
+    def receive_return(
+        self, pick_return: PickReturn, restock: Collection[str] | None = None, *, received_by: str = ""
+    ) -> PickReturn:
+        """The goods came back. ``restock`` names the lines (by reference) that may be sold again; None = all of them.
+        Raises ``BookError``."""
+        with transaction.atomic():
+            return book_returns.receive(self.warehouse_pk, pick_return.pk, restock, received_by)
+
+    def give_up_return(self, pick_return: PickReturn, *, actor: str = "") -> PickReturn:
+        """The goods do not come. Raises ``BookError``."""
+        with transaction.atomic():
+            return book_returns.give_up(self.warehouse_pk, pick_return.pk, actor)
+
     # Stock
 
     def set_available(self, rows: Iterable[tuple[Location, str, Decimal]]) -> StockChange:
@@ -234,6 +281,9 @@ class WarehouseBook:
 
     def _pick_orders(self) -> QuerySet[PickOrder]:
         return PickOrder.objects.filter(warehouse_id=self.warehouse_pk)
+
+    def _returns(self) -> QuerySet[PickReturn]:
+        return PickReturn.objects.filter(warehouse_id=self.warehouse_pk)
 
     def _give_location_ids(self) -> None:
         """A location made on a screen without an id gets one for good: whoever stores what is listed here must find

@@ -28,6 +28,7 @@ PORTS: dict[Role, dict[Function, type]] = {
     Role.WAREHOUSE: {
         Function.ORDER_SENDING: ports.OrderWriter,
         Function.ORDER_CANCELLATION_SENDING: ports.CancellationWriter,
+        Function.REFUND_SENDING: ports.RefundWriter,
         Function.SHIPMENT_PICKUP: ports.ShipmentReader,
         Function.INVENTORY_PICKUP: ports.InventoryReader,
         Function.PRODUCT_PICKUP: ports.ProductReader,
@@ -78,13 +79,17 @@ class Connector:
         able = {function for function, port in PORTS[role].items() if issubclass(cls, port)}
         if role is Role.CART and issubclass(cls, ports.OrderFeedCancellations | ports.CancellationReader):
             able.add(Function.ORDER_CANCEL_DOWNLOAD)
+        if role is Role.CART and issubclass(cls, ports.OrderFeedRefunds):
+            able.add(Function.REFUND_DOWNLOAD)
         return tuple(function for function in FUNCTIONS_BY_ROLE[role] if function in able)
 
     @classmethod
     def feed_of(cls, function: Function) -> Function:
-        """Whose cursor a function reads by. Usually its own; Order Cancel Download rides on the order feed where that
-        feed itself shows cancellations."""
+        """Whose cursor a function reads by. Usually its own; Order Cancel Download and Refund Download ride on the order
+        feed where that feed itself shows cancellations and returns."""
         if function is Function.ORDER_CANCEL_DOWNLOAD and issubclass(cls, ports.OrderFeedCancellations):
+            return Function.ORDER_DOWNLOAD
+        if function is Function.REFUND_DOWNLOAD and issubclass(cls, ports.OrderFeedRefunds):
             return Function.ORDER_DOWNLOAD
         return function
 

@@ -20,6 +20,7 @@ from connectors.records import (
     OrderRecord,
     OutboundCancellation,
     OutboundOrder,
+    OutboundRefund,
     OutboundShipment,
     OutletRecord,
     Page,
@@ -49,6 +50,13 @@ class OrderFeedCancellations(Protocol):
     """The order feed itself shows cancellations (``OrderRecord.state``), so Order Cancel Download rides on it."""
 
     def cancellations_come_with_orders(self) -> bool: ...
+
+
+@runtime_checkable
+class OrderFeedRefunds(Protocol):
+    """The order feed itself shows returns (``OrderRecord.refund``), so Refund Download rides on it."""
+
+    def refunds_come_with_orders(self) -> bool: ...
 
 
 @runtime_checkable
@@ -116,6 +124,17 @@ class OrderWriter(Protocol):
 class CancellationWriter(Protocol):
     def cancel_order(self, cancellation: OutboundCancellation) -> WriteResult:
         """Idempotent: cancelling what is already cancelled is done. A refusal is a rejected result."""
+        ...
+
+
+@runtime_checkable
+class RefundWriter(Protocol):
+    def send_refund(self, refund: OutboundRefund) -> WriteResult:
+        """Announces a return. A refusal is a rejected result."""
+        ...
+
+    def find_refund(self, reference: str) -> str | None:
+        """The remote id of the return sent under ``reference``, or None if it certainly never arrived."""
         ...
 
 

@@ -223,6 +223,21 @@ class ChargeRecord:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RefundRecord:
+    """What a sale takes back: quantities and money are above zero, ``payments`` is money given back, ``amount`` includes
+    tax. ``return_for`` is the external id of the order that it returns, "" when the remote names none. ``restock`` None:
+    the remote does not tell whether the goods may be sold again."""
+
+    return_for: str = ""
+    lines: tuple[OrderLineRecord, ...] = ()
+    amount: Decimal
+    tax: Decimal = ZERO
+    payments: tuple[PaymentRecord, ...] = ()
+    reason: str = ""
+    restock: bool | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class OrderRecord:
     """One order as the remote has it now. Totals are kept **as sent**, never recomputed.
 
@@ -231,7 +246,8 @@ class OrderRecord:
     order was imported earlier. ``hold_reason`` asks for a human before the order may go to a warehouse.
     ``customer_id`` lets the hub fill ``customer``, ``ship_to`` and ``bill_to`` from the customers it keeps;
     ``fallback_ship_to`` is used when neither the order nor the customer has a usable address.
-    ``return_for`` is the external id of the order that this one returns.
+    ``return_for`` is the external id of the order that this one returns. ``refund`` is what it takes back: all of a
+    return, the returned part of an exchange.
     ``unexplained`` is what of ``total`` the parts leave open: total - (totals of the lines + amounts of all charges but
     those of kind "tax" + ``tax_total``). Zero when no more than rounding is left. Lines of a return count as negative.
     """
@@ -264,6 +280,7 @@ class OrderRecord:
     ship_method: str = ""
     note: str = ""
     return_for: str = ""
+    refund: RefundRecord | None = None
     raw: bytes = b""
 
 
@@ -370,6 +387,41 @@ class OutboundShipment:
     tracking_url: str = ""
     lines: tuple[ShipmentLineRecord, ...] = ()
     completes: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OutboundRefundLine:
+    """Goods that come back. ``order_line_reference`` is the ``OutboundLine.reference`` of the line they were sold on, ""
+    when it is not known."""
+
+    reference: str
+    sku: str
+    name: str
+    quantity: Decimal
+    amount: Decimal = ZERO
+    tax: Decimal = ZERO
+    order_line_reference: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OutboundRefund:
+    """A return on its way to a warehouse. ``reference`` is unique for ever. ``order_reference`` is the order's reference
+    there, "" when the warehouse never had it. ``restock`` None: whoever receives the goods decides."""
+
+    reference: str
+    number: str
+    order_reference: str
+    order_number: str
+    location_id: str
+    cart_name: str
+    placed_at: datetime
+    currency: str
+    amount: Decimal
+    tax: Decimal
+    customer_name: str = ""
+    reason: str = ""
+    restock: bool | None = None
+    lines: tuple[OutboundRefundLine, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -18,6 +18,7 @@ from syncjobs.api.deliveries import DeliveryViewSet
 from syncjobs.api.failures import FailedRecordViewSet
 from syncjobs.api.inbox import WebhookEventViewSet
 from syncjobs.api.orders import OrderViewSet
+from syncjobs.api.refunds import RefundViewSet
 from syncjobs.api.runs import RunViewSet
 
 VIEW_SETS = {
@@ -27,6 +28,7 @@ VIEW_SETS = {
     "locations": LocationViewSet,
     "outlets": OutletViewSet,
     "orders": OrderViewSet,
+    "refunds": RefundViewSet,
     "inventory": InventoryViewSet,
     "products": ProductViewSet,
     "customers": CustomerViewSet,

@@ -200,6 +200,7 @@ SPECTACULAR_SETTINGS = {
     "SORT_OPERATIONS": False,
     "ENUM_NAME_OVERRIDES": {
         "OrderStatus": "carts.models.Order.Status",
+        "RefundStatus": "carts.models.Refund.Status",
         "AlertStatus": "carts.models.Alert.Status",
         "FailedRecordStatus": "syncjobs.models.FailedRecord.Status",
         "RunState": "syncjobs.models.Run.State",

@@ -38,7 +38,9 @@ def navigation(request: HttpRequest) -> list[dict[str, Any]]:
                 "Orders",
                 [
                     link(request, "Orders", "receipt_long", "carts_order_changelist"),
+                    link(request, "Refunds", "currency_exchange", "carts_refund_changelist"),
                     link(request, "Pick list", "inventory", "carts_pickorder_changelist"),
+                    link(request, "Returns", "assignment_return", "carts_pickreturn_changelist"),
                 ],
             ),
             (

@@ -11,7 +11,7 @@ from typing import Any, cast
 from django.db import transaction
 from django.utils import timezone
 
-from carts import order_flow
+from carts import order_flow, refund_flow
 from carts.alerting import raise_alert
 from carts.encryption import CredentialsUnreadable
 from carts.models import Connection, Order, OrderEvent, OrderLine, Shipment
@@ -42,6 +42,7 @@ from syncjobs.failures import Failure, close_alerts_without_failures, record_fai
 from syncjobs.health import note_connection_failure, note_connection_success
 from syncjobs.models import Delivery, DeliveryAttempt, FailedRecord
 from syncjobs.outbox import FUNCTION_OF_KIND, Kind, State, claim_batch, next_due, refuse_cancellation
+from syncjobs.refund_delivery import send_refund
 from syncjobs.retry import next_try
 
 logger = logging.getLogger(__name__)
@@ -98,6 +99,8 @@ def send(connector: Connector, kind: str, batch: Sequence[Delivery]) -> list[Out
         return [attempt(delivery, lambda d=delivery: cancel(connector, d)) for delivery in batch]
     if kind == Kind.SHIPMENT:
         return [attempt(delivery, lambda d=delivery: confirm(connector, d)) for delivery in batch]
+    if kind == Kind.REFUND:
+        return [attempt(delivery, lambda d=delivery: send_refund(connector, d)) for delivery in batch]
     outcomes: list[Outcome] = []
     fresh: list[Delivery] = []
     for delivery in batch:
@@ -132,7 +135,7 @@ def cancel(connector: Connector, delivery: Delivery) -> WriteResult:
     sent = Delivery.objects.filter(connection_id=delivery.connection_id, kind=Kind.ORDER, reference=delivery.reference)
     remote_id = sent.values_list("remote_id", flat=True).first() or ""
     cancellation = OutboundCancellation(
-        reference=delivery.reference, remote_id=remote_id, reason=delivery.order.cancel_reason
+        reference=delivery.reference, remote_id=remote_id, reason=delivery.own_order.cancel_reason
     )
     return cast(CancellationWriter, connector).cancel_order(cancellation)
 
@@ -143,7 +146,7 @@ def confirm(connector: Connector, delivery: Delivery) -> WriteResult:
     return cast(ShipmentWriter, connector).confirm_shipment(
         OutboundShipment(
             reference=delivery.reference,
-            order_id=delivery.order.external_id,
+            order_id=delivery.own_order.external_id,
             shipped_at=shipment.shipped_at,
             carrier=shipment.carrier,
             method=shipment.method,
@@ -155,7 +158,7 @@ def confirm(connector: Connector, delivery: Delivery) -> WriteResult:
                 )
                 for part in parts
             ),
-            completes=all(line.open_quantity == 0 for line in delivery.order.lines.all()),
+            completes=all(line.open_quantity == 0 for line in delivery.own_order.lines.all()),
         )
     )
 
@@ -191,7 +194,7 @@ def outbound_orders(batch: Sequence[Delivery]) -> list[OutboundOrder]:
     lines: dict[int, list[OrderLine]] = {}
     for line in OrderLine.objects.filter(order_id__in=[delivery.order_id for delivery in batch], ships=True):
         lines.setdefault(line.order_id, []).append(line)
-    return [outbound_order(delivery.order, lines.get(delivery.order_id, [])) for delivery in batch]
+    return [outbound_order(delivery.own_order, lines.get(delivery.own_order.pk, [])) for delivery in batch]
 
 
 def outbound_order(order: Order, lines: Sequence[OrderLine]) -> OutboundOrder:
@@ -240,7 +243,10 @@ def store_outcomes(connection: Connection, kind: str, outcomes: Sequence[Outcome
         for outcome in done if kind != Kind.ORDER else ():
             finish(outcome.delivery, cast(WriteResult, outcome.result).remote_id, now)
             if kind == Kind.CANCELLATION:
-                order_flow.cancellation_accepted(outcome.delivery.order_id)
+                order_flow.cancellation_accepted(outcome.delivery.own_order.pk)
+            elif outcome.delivery.refund is not None:
+                refund_flow.sent(refund_flow.locked(outcome.delivery.refund.pk), now)
+                close_failures(connection, [outcome.delivery.pk])
             else:
                 shipment_confirmed(connection, outcome.delivery, now)
         for outcome in still_ours(rest):
@@ -277,7 +283,7 @@ def orders_arrived(connection: Connection, done: Sequence[Outcome], now: datetim
     """Orders that the warehouse has. The usual case in four statements; an order that changed meanwhile by itself."""
     if not done:
         return
-    ids = [outcome.delivery.order_id for outcome in done]
+    ids = [outcome.delivery.own_order.pk for outcome in done]
     plain = list(
         Order.objects.select_for_update(of=("self",))
         .filter(pk__in=ids, status=Order.Status.NEW, cancel_requested_at__isnull=True)
@@ -321,8 +327,8 @@ def finished(now: datetime) -> dict[str, Any]:
 def shipment_confirmed(connection: Connection, delivery: Delivery, now: datetime) -> None:
     """The cart knows this shipment; when it knows all of a shipped order's, the order is confirmed."""
     close_failures(connection, [delivery.pk])
-    if not delivery.order.deliveries.filter(kind=Kind.SHIPMENT).exclude(state=State.DONE).exists():
-        order_flow.confirmed(delivery.order_id, now)
+    if not delivery.own_order.deliveries.filter(kind=Kind.SHIPMENT).exclude(state=State.DONE).exists():
+        order_flow.confirmed(delivery.own_order.pk, now)
 
 
 def close_failures(connection: Connection, delivery_ids: Sequence[int]) -> None:
@@ -335,7 +341,7 @@ def close_failures(connection: Connection, delivery_ids: Sequence[int]) -> None:
 
 def rejected(connection: Connection, delivery: Delivery, result: WriteResult, now: datetime) -> None:
     """Refused for good: not tried again; a person decides."""
-    give_up(connection, delivery, "refused", result.reason, result.fix or "Correct the order, then resend it.", now)
+    give_up(connection, delivery, "refused", result.reason, result.fix or "Correct it, then resend it.", now)
 
 
 def give_up(connection: Connection, delivery: Delivery, kind: str, reason: str, fix: str, now: datetime) -> None:
@@ -350,12 +356,14 @@ def give_up(connection: Connection, delivery: Delivery, kind: str, reason: str, 
         lease_until=None,
     )
     if delivery.kind == Kind.CANCELLATION:
-        refuse_cancellation(order_flow.locked(delivery.order_id), reason)
+        refuse_cancellation(order_flow.locked(delivery.own_order.pk), reason)
         return
-    if delivery.kind == Kind.ORDER:
-        order_flow.failed(order_flow.locked(delivery.order_id), f"{connection} refused the order: {reason}")
+    if delivery.refund is not None:
+        refund_flow.failed(refund_flow.locked(delivery.refund.pk), f"{connection} refused the return: {reason}")
+    elif delivery.kind == Kind.ORDER:
+        order_flow.failed(order_flow.locked(delivery.own_order.pk), f"{connection} refused the order: {reason}")
     else:
-        order_flow.note(delivery.order, "not_confirmed", f"{connection} refused the shipment: {reason}")
+        order_flow.note(delivery.own_order, "not_confirmed", f"{connection} refused the shipment: {reason}")
     failure = Failure(delivery.reference, kind, reason, fix, order=delivery.order, delivery=delivery)
     record_failures(connection, FUNCTION_OF_KIND[Kind(delivery.kind)], [failure])
 

@@ -14,7 +14,7 @@ from django.db import transaction
 from django.db.models import Exists, F, OuterRef, Q
 from django.utils import timezone
 
-from carts import order_flow
+from carts import order_flow, refund_flow
 from carts.alerting import raise_alert
 from carts.models import FunctionSetting, Order, Shipment
 from connectors.functions import Function
@@ -35,6 +35,7 @@ FUNCTION_OF_KIND = {
     Kind.ORDER: Function.ORDER_SENDING,
     Kind.CANCELLATION: Function.ORDER_CANCELLATION_SENDING,
     Kind.SHIPMENT: Function.SHIPMENT_CONFIRMATION,
+    Kind.REFUND: Function.REFUND_SENDING,
 }
 
 
@@ -48,7 +49,13 @@ def order_is_ready(sender: type, order: Order, **kwargs: object) -> None:
         reference=order.reference,
         defaults={"order": order, "run_at": now},
     )
-    if created or delivery.state == State.SENDING:
+    if not created:
+        revive(delivery, now)
+
+
+def revive(delivery: Delivery, now: datetime) -> None:
+    """Lets a delivery go out again. One that arrived, or may have, is settled first."""
+    if delivery.state == State.SENDING:
         return
     Delivery.objects.filter(pk=delivery.pk).exclude(state=State.SENDING).update(
         state=State.PENDING,
@@ -64,7 +71,11 @@ def order_is_ready(sender: type, order: Order, **kwargs: object) -> None:
 
 def order_is_withdrawn(sender: type, order: Order, **kwargs: object) -> bool:
     """Takes an order's delivery back. False when it is on its way, or may have arrived already."""
-    deliveries = Delivery.objects.filter(order=order, kind=Kind.ORDER)
+    return withdraw(Delivery.objects.filter(order=order, kind=Kind.ORDER))
+
+
+def withdraw(deliveries: Any) -> bool:
+    """Takes deliveries back. False when one is on its way, or may have arrived already."""
     if deliveries.filter(Q(state=State.SENDING) | Q(state=State.DONE)).exists():
         return False
     if deliveries.filter(in_doubt=True).exclude(state=State.CANCELLED).exists():
@@ -216,9 +227,12 @@ def take_aside(delivery: Delivery, deaths: int, now: datetime) -> None:
         state=State.FAILED, error_kind="worker", error=reason, fix=fix, first_failed_at=delivery.first_failed_at or now
     )
     if delivery.kind == Kind.CANCELLATION:
-        refuse_cancellation(order_flow.locked(delivery.order_id), reason)
+        refuse_cancellation(order_flow.locked(delivery.own_order.pk), reason)
         return
-    order_flow.failed(order_flow.locked(delivery.order_id), reason)
+    if delivery.refund is not None:
+        refund_flow.failed(refund_flow.locked(delivery.refund.pk), reason)
+    else:
+        order_flow.failed(order_flow.locked(delivery.own_order.pk), reason)
     failure = Failure(delivery.reference, "worker", reason, fix, order=delivery.order, delivery=delivery)
     record_failures(delivery.connection, FUNCTION_OF_KIND[Kind(delivery.kind)], [failure])
 

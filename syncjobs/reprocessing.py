@@ -7,17 +7,19 @@ from typing import cast
 
 from django.utils import timezone
 
-from carts import order_flow
+from carts import order_flow, refund_flow
 from carts.encryption import CredentialsUnreadable
 from carts.models import Cart
 from carts.remote import open_connector
 from connectors.errors import ConnectorError
 from connectors.functions import Function
 from connectors.ports import OrderReader
+from connectors.records import OrderRecord
 from syncjobs.call_log import CallBuffer
 from syncjobs.failures import NotReprocessed
 from syncjobs.flows.product_sync import push_again
 from syncjobs.intake_orders import known_orders, load_references, store_new_orders
+from syncjobs.intake_refunds import as_lookups, known_refunds, link_refunds, newer, refunds_among, take_in_refunds
 from syncjobs.models import Delivery, FailedRecord, Run
 from syncjobs.order_changes import take_in_change
 from syncjobs.schedule import request_run
@@ -37,13 +39,24 @@ def reprocess_order(record: FailedRecord, actor: str) -> None:
         raise NotReprocessed(str(error)) from error
     finally:
         calls.flush()
+    is_taken_in = take_in_return(cart, fresh)
     known = known_orders(cart, [fresh])
     if fresh.external_id in known:
         take_in_change(cart, known[fresh.external_id][0], fresh, cancels=True)
-    elif not fresh.importable:
-        raise NotReprocessed(fresh.skip_reason or "The cart's own options leave this order out.")
-    else:
+    elif fresh.importable:
         store_new_orders(cart, cart.stock_location(), [fresh], load_references(cart, [fresh]))
+        link_refunds(cart, [fresh.external_id])
+    elif not is_taken_in:
+        raise NotReprocessed(fresh.skip_reason or "The cart's own options leave this order out.")
+
+
+def take_in_return(cart: Cart, fresh: OrderRecord) -> bool:
+    """What a sale takes back becomes a refund, as in a run. True when it is stored."""
+    returns = refunds_among([fresh]) if cart.function_is_on(Function.REFUND_DOWNLOAD) else []
+    known = known_refunds(cart, returns)
+    new = newer(returns, known)
+    take_in_refunds(cart, new, known, load_references(cart, as_lookups(new)))
+    return bool(new or known)
 
 
 def reprocess_delivery(record: FailedRecord, actor: str) -> None:
@@ -68,6 +81,18 @@ def confirm_again(record: FailedRecord, actor: str) -> None:
     )
 
 
+def send_refund_again(record: FailedRecord, actor: str) -> None:
+    """Sends the return again; the outbox settles any doubt first."""
+    if record.delivery is None or record.delivery.refund is None:
+        raise NotReprocessed("The delivery does not exist any more.")
+    if record.delivery.state == Delivery.State.DONE:
+        return
+    try:
+        refund_flow.resend(record.delivery.refund.pk, actor)
+    except order_flow.TransitionRefused as refusal:
+        raise NotReprocessed(str(refusal)) from refusal
+
+
 def run_again(record: FailedRecord, actor: str) -> None:
     """A full pass of the function meets the record again; if it still fails, it is filed anew."""
     function = Function(record.function)
@@ -90,6 +115,7 @@ REPROCESS: dict[Function, Callable[[FailedRecord, str], None]] = {
     Function.ORDER_SENDING: reprocess_delivery,
     Function.ORDER_CANCELLATION_SENDING: reprocess_delivery,
     Function.SHIPMENT_CONFIRMATION: confirm_again,
+    Function.REFUND_SENDING: send_refund_again,
     Function.INVENTORY_SYNC: level_again,
     Function.INVENTORY_PICKUP: run_again,
     Function.SHIPMENT_PICKUP: run_again,

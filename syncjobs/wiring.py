@@ -7,7 +7,7 @@ from django.db.models.signals import post_save
 from carts import remote, signals
 from carts.models import Connection, FunctionSetting, Warehouse
 from connectors.functions import Function
-from syncjobs import outbox
+from syncjobs import outbox, refund_delivery
 from syncjobs.call_log import log_for
 from syncjobs.models import Run, Schedule
 from syncjobs.schedule import hurry, request_run, setting_saved
@@ -21,6 +21,9 @@ def connect() -> None:
     signals.order_withdrawn.connect(outbox.order_is_withdrawn, dispatch_uid="outbox")
     signals.cancellation_wanted.connect(outbox.cancellation_is_wanted, dispatch_uid="outbox")
     signals.shipment_booked.connect(outbox.shipment_is_booked, dispatch_uid="outbox")
+    signals.refund_ready.connect(refund_delivery.refund_is_ready, dispatch_uid="outbox")
+    signals.refund_withdrawn.connect(refund_delivery.refund_is_withdrawn, dispatch_uid="outbox")
+    signals.return_closed.connect(refund_delivery.return_is_closed, dispatch_uid="outbox")
     signals.book_changed.connect(book_changed, dispatch_uid="schedule")
     signals.connection_tested.connect(connection_tested, dispatch_uid="schedule")
     post_save.connect(setting_saved, sender=FunctionSetting, dispatch_uid="schedule")

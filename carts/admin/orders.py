@@ -179,6 +179,7 @@ class OrderAdmin(PageAdmin):
             "track": track(order),
             "events": list(order.events.all()[:MOST_EVENTS_SHOWN]),
             "shipments": list(shipments),
+            "refunds": list(order.refunds.prefetch_related("lines")),
             "deliveries": list(order.deliveries.select_related("connection").prefetch_related("attempt_log")),
             "failures": list(order.failed_records.filter(status="open")),
             "pick_order": pick_order,

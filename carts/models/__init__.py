@@ -1,10 +1,11 @@
 from carts.models.alerts import Alert
 from carts.models.authorizations import Authorization
-from carts.models.builtin import PickLine, PickOrder, PickShipment, PickShipmentLine
+from carts.models.builtin import PickLine, PickOrder, PickReturn, PickReturnLine, PickShipment, PickShipmentLine
 from carts.models.catalogue import Customer, Product, ProductLink
 from carts.models.connections import Cart, Connection, FunctionSetting, Location, Outlet, Warehouse
 from carts.models.merchants import ApiToken, Membership, Merchant, Preference
 from carts.models.orders import Order, OrderEvent, OrderLine, OrderPayload, Shipment, ShipmentLine
+from carts.models.refunds import Refund, RefundLine
 from carts.models.stock import OutletLevel, StockLevel
 
 __all__ = [
@@ -26,11 +27,15 @@ __all__ = [
     "OutletLevel",
     "PickLine",
     "PickOrder",
+    "PickReturn",
+    "PickReturnLine",
     "PickShipment",
     "PickShipmentLine",
     "Preference",
     "Product",
     "ProductLink",
+    "Refund",
+    "RefundLine",
     "Shipment",
     "ShipmentLine",
     "StockLevel",

@@ -98,3 +98,54 @@ class PickShipmentLine(models.Model):
 
     def __str__(self) -> str:
         return f"{self.quantity.normalize():f} x {self.pick_line.sku}"
+
+
+class PickReturn(models.Model):
+    """Goods that a customer brought back, announced to the warehouse: they wait for a person to receive them."""
+
+    class Status(models.TextChoices):
+        OPEN = "open", "To receive"
+        RECEIVED = "received", "Received"
+        CANCELLED = "cancelled", "Does not come"
+
+    warehouse = models.ForeignKey(Warehouse, on_delete=models.CASCADE, related_name="pick_returns")
+    location = models.ForeignKey(Location, on_delete=models.PROTECT, related_name="pick_returns")
+    reference = models.CharField(max_length=140)
+    number = models.CharField(max_length=120)
+    order_number = models.CharField(max_length=120, blank=True)
+    cart_name = models.CharField(max_length=120, blank=True)
+    customer_name = models.CharField(max_length=300, blank=True)
+    reason = models.TextField(blank=True)
+    restock = models.BooleanField(null=True, blank=True)
+    status = models.CharField(max_length=20, choices=Status.choices, default=Status.OPEN)
+    placed_at = models.DateTimeField()
+    announced_at = models.DateTimeField(auto_now_add=True)
+    closed_at = models.DateTimeField(null=True, blank=True)
+    closed_by = models.CharField(max_length=150, blank=True)
+
+    class Meta:
+        ordering = ["announced_at", "pk"]
+        constraints = [models.UniqueConstraint(fields=["warehouse", "reference"], name="pick_return_is_unique")]
+        indexes = [models.Index(fields=["warehouse", "status", "announced_at"], name="return_list")]
+
+    def __str__(self) -> str:
+        return self.number
+
+
+class PickReturnLine(models.Model):
+    """``restocked`` is None until the return is received."""
+
+    pick_return = models.ForeignKey(PickReturn, on_delete=models.CASCADE, related_name="lines")
+    reference = models.CharField(max_length=120)
+    sku = models.CharField("SKU", max_length=200)
+    sku_key = models.CharField(max_length=200, editable=False)
+    name = models.CharField(max_length=500, blank=True)
+    quantity = QuantityField()
+    restocked = models.BooleanField(null=True, blank=True)
+
+    class Meta:
+        ordering = ["pk"]
+        constraints = [models.UniqueConstraint(fields=["pick_return", "reference"], name="return_line_is_unique")]
+
+    def __str__(self) -> str:
+        return f"{self.quantity.normalize():f} x {self.sku}"

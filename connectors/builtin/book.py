@@ -10,6 +10,7 @@ from connectors.records import (
     LevelRecord,
     LocationRecord,
     OutboundOrder,
+    OutboundRefund,
     Page,
     ProductRecord,
     ShipmentRecord,
@@ -51,6 +52,14 @@ class Book(Protocol):
 
     def cancel(self, reference: str, reason: str) -> WriteResult:
         """Cancels an order of which nothing was shipped. Cancelling twice is done."""
+        ...
+
+    def announce_return(self, refund: OutboundRefund) -> WriteResult:
+        """Takes a return in, each reference once for ever."""
+        ...
+
+    def find_return(self, reference: str) -> str | None:
+        """The book's id of the return announced under ``reference``, or None."""
         ...
 
     def shipments(self, cursor: str) -> Iterator[Page[ShipmentRecord]]: ...

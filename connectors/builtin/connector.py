@@ -17,6 +17,7 @@ from connectors.ports import (
     LocationReader,
     OrderWriter,
     ProductReader,
+    RefundWriter,
     ShipmentReader,
 )
 from connectors.records import (
@@ -24,6 +25,7 @@ from connectors.records import (
     LocationRecord,
     OutboundCancellation,
     OutboundOrder,
+    OutboundRefund,
     Page,
     ProductRecord,
     ShipmentRecord,
@@ -36,7 +38,14 @@ ORDERS_PER_CALL = 100
 
 
 class BuiltinWarehouse(
-    Connector, OrderWriter, CancellationWriter, ShipmentReader, InventoryReader, ProductReader, LocationReader
+    Connector,
+    OrderWriter,
+    CancellationWriter,
+    RefundWriter,
+    ShipmentReader,
+    InventoryReader,
+    ProductReader,
+    LocationReader,
 ):
     """The warehouse that comes with the hub. Needs ``environment.resources["book"]``; raises ``ConfigurationInvalid``
     when opened without it."""
@@ -70,6 +79,12 @@ class BuiltinWarehouse(
 
     def cancel_order(self, cancellation: OutboundCancellation) -> WriteResult:
         return self.book.cancel(cancellation.reference, cancellation.reason)
+
+    def send_refund(self, refund: OutboundRefund) -> WriteResult:
+        return self.book.announce_return(refund)
+
+    def find_refund(self, reference: str) -> str | None:
+        return self.book.find_return(reference)
 
     def read_shipments(self, cursor: str) -> Iterator[Page[ShipmentRecord]]:
         return self.book.shipments(cursor)

@@ -149,6 +149,10 @@ class VendConnector(Connector):
         """A voided sale comes back in the feed of sales with a higher version."""
         return True
 
+    def refunds_come_with_orders(self) -> bool:
+        """A return is a sale of its own in the same feed."""
+        return True
+
     def order_of(self, sale: shapes.Sale, raw: bytes, context: mapping.SaleContext) -> OrderRecord | None:
         """The sale as an order, None when it belongs to another outlet."""
         outlet_id = mapping.outlet_id_of(sale) or self.outlet_of_register(sale)

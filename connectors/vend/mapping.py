@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from decimal import Decimal
 
@@ -22,6 +22,7 @@ from connectors.records import (
     OrderRecord,
     OutletRecord,
     PaymentRecord,
+    RefundRecord,
     RemoteOrderState,
 )
 from connectors.vend import shapes
@@ -133,6 +134,11 @@ def order_from_sale(sale: shapes.Sale, raw: bytes, context: SaleContext) -> Orde
         ship_method=ship_method(status),
         note=note,
         return_for=original if is_return else "",
+        refund=(
+            refund_of(sale, goods if is_return else sorted_lines.returned, original, total if is_return else None)
+            if (is_return or is_exchange) and (context.earliest is None or placed_at >= context.earliest)
+            else None
+        ),
         raw=raw,
     )
 
@@ -288,6 +294,27 @@ def returned_goods(lines: Sequence[shapes.SaleLine]) -> ChargeRecord:
         name="Returned goods",
         amount=sum((record.total for record in records), ZERO),
         tax=sum((record.tax for record in records), ZERO),
+    )
+
+
+def refund_of(
+    sale: shapes.Sale, returned: Sequence[shapes.SaleLine], original: str, total: Decimal | None
+) -> RefundRecord:
+    """What a sale takes back. A return gives back what was paid (section 10), else its own ``total``. The goods of an
+    exchange (``total`` None) are set off against the new ones: their value counts, and no payment is theirs alone."""
+    lines = tuple(line_record(line, abs_quantity=True) for line in returned)
+    taken = [payment_record(payment) for payment in sale.payments or () if not payment.deleted_at]
+    payments = () if total is None else tuple(replace(payment, amount=-payment.amount) for payment in taken)
+    worth = sum((line.total + line.tax for line in lines), ZERO) if total is None else abs(total)
+    reasons = dict.fromkeys(text(line.returned.reason) for line in returned if line.returned is not None)
+    said = joined(*reasons) or ("Exchange: set off against new goods." if total is None else text(sale.note))
+    return RefundRecord(
+        return_for=original,
+        lines=lines,
+        amount=abs(sum((payment.amount for payment in payments), ZERO)) or worth,
+        tax=sum((line.tax for line in lines), ZERO),
+        payments=payments,
+        reason=said,
     )
 
 

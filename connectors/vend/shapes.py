@@ -127,6 +127,7 @@ class LineTax(Loose):
 
 class LineReturn(Loose):
     is_return: Flag = None
+    reason: Text = None
 
 
 class SaleLine(Loose):

@@ -12,30 +12,37 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from unfold.decorators import display
 
-from carts import order_flow
+from carts import order_flow, refund_flow
 from carts.admin.base import ConnectionFilter, MerchantFilter, PageAdmin, PersonAction
 from carts.admin.filters import StateFilter
 from carts.badges import clock, due, state_badge
 from carts.order_flow import TransitionRefused
 from carts.signals import cancellation_wanted
 from syncjobs.models import Delivery
+from syncjobs.outbox import revive
 
 State = Delivery.State
 WAITING = (State.PENDING, State.RETRY)
 
 
 def retry_now(delivery: Delivery, actor: str, data: dict[str, Any]) -> str:
-    """Tries a waiting delivery at once; revives a failed one through the order, which checks that it may go."""
+    """Tries a waiting delivery at once; revives a failed one through what it is about, which checks that it may go."""
     if delivery.state in WAITING:
         if not Delivery.objects.filter(pk=delivery.pk, state__in=WAITING).update(run_at=timezone.now()):
             raise TransitionRefused(f"{delivery} is being sent at this moment.")
     elif delivery.state != State.FAILED:
         raise TransitionRefused(f"{delivery} is {delivery.get_state_display().lower()}; there is nothing to retry.")
+    elif delivery.refund is not None:
+        refund_flow.resend(delivery.refund.pk, actor)
     elif delivery.kind == Delivery.Kind.ORDER:
-        order_flow.resend(delivery.order_id, actor)
+        order_flow.resend(delivery.own_order.pk, actor)
+    elif delivery.kind == Delivery.Kind.CANCELLATION:
+        order = delivery.own_order
+        order_flow.note(order, "cancel_retry", "The warehouse is asked again to cancel.", actor)
+        cancellation_wanted.send(type(order), order=order, reason=order.cancel_reason)
     else:
-        order_flow.note(delivery.order, "cancel_retry", "The warehouse is asked again to cancel.", actor)
-        cancellation_wanted.send(type(delivery.order), order=delivery.order, reason=delivery.order.cancel_reason)
+        order_flow.note(delivery.own_order, "confirm_retry", "The cart is told again about the shipment.", actor)
+        revive(delivery, timezone.now())
     return f"{delivery} is tried next."
 
 
@@ -53,8 +60,8 @@ class DeliveryAdmin(PageAdmin):
     page_template = "admin/hub/delivery.html"
     list_display = ("what", "order_number", "where", "state_word", "attempts", "next_try", "created")
     list_filter = (DeliveryStateFilter, ConnectionFilter, MerchantFilter)
-    list_select_related = ("connection", "order")
-    search_fields = ("reference", "order__number", "remote_id")
+    list_select_related = ("connection", "order", "refund")
+    search_fields = ("reference", "order__number", "refund__number", "remote_id")
     search_help_text = "Order number or reference"
     ordering = ("-pk",)
     noun = ("delivery", "deliveries")
@@ -74,7 +81,7 @@ class DeliveryAdmin(PageAdmin):
     )
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Delivery]:
-        return super().get_queryset(request).select_related("connection", "order")
+        return super().get_queryset(request).select_related("connection", "order", "refund")
 
     @display(description="What", ordering="kind")
     def what(self, delivery: Delivery) -> str:
@@ -82,7 +89,7 @@ class DeliveryAdmin(PageAdmin):
 
     @display(description="Order", ordering="order__number")
     def order_number(self, delivery: Delivery) -> str:
-        return delivery.order.number
+        return delivery.subject.number
 
     @display(description="To", ordering="connection__name")
     def where(self, delivery: Delivery) -> str:

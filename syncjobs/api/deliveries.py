@@ -21,6 +21,7 @@ class DeliverySerializer(HubSerializer):
             "id",
             "connection",
             "order",
+            "refund",
             "kind",
             "reference",
             "state",
@@ -58,6 +59,7 @@ class DeliveryDetailSerializer(DeliverySerializer):
 class DeliveryFilter(django_filters.FilterSet):
     connection = IdFilter()
     order = IdFilter()
+    refund = IdFilter()
     kind = django_filters.ChoiceFilter(choices=Delivery.Kind.choices)
     state = django_filters.ChoiceFilter(choices=Delivery.State.choices)
     reference = django_filters.CharFilter()
@@ -65,7 +67,7 @@ class DeliveryFilter(django_filters.FilterSet):
 
 
 class DeliveryViewSet(MerchantScopedMixin, viewsets.ReadOnlyModelViewSet[Delivery]):
-    """Orders and cancellations on their way to warehouses, newest first."""
+    """Orders, cancellations and returns on their way to warehouses, shipments on their way to carts, newest first."""
 
     queryset = Delivery.objects.order_by("-pk")
     merchant_path = "connection__merchant"

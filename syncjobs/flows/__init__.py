@@ -17,6 +17,7 @@ Flow = Callable[["RunContext"], None]
 FLOWS: dict[tuple[Role, Function], str] = {
     (Role.CART, Function.ORDER_DOWNLOAD): "syncjobs.flows.orders.pull_orders",
     (Role.CART, Function.ORDER_CANCEL_DOWNLOAD): "syncjobs.flows.orders.pull_orders",
+    (Role.CART, Function.REFUND_DOWNLOAD): "syncjobs.flows.orders.pull_orders",
     (Role.CART, Function.PRODUCT_PICKUP): "syncjobs.flows.catalogue.pull_products",
     (Role.CART, Function.CUSTOMER_SYNC): "syncjobs.flows.catalogue.pull_customers",
     (Role.CART, Function.SHIPMENT_CONFIRMATION): "syncjobs.flows.sending.deliver_shipments",
@@ -24,6 +25,7 @@ FLOWS: dict[tuple[Role, Function], str] = {
     (Role.CART, Function.PRODUCT_DETAIL_SYNC): "syncjobs.flows.product_sync.push_products",
     (Role.WAREHOUSE, Function.ORDER_SENDING): "syncjobs.flows.sending.deliver_orders",
     (Role.WAREHOUSE, Function.ORDER_CANCELLATION_SENDING): "syncjobs.flows.sending.deliver_cancellations",
+    (Role.WAREHOUSE, Function.REFUND_SENDING): "syncjobs.flows.sending.deliver_refunds",
     (Role.WAREHOUSE, Function.SHIPMENT_PICKUP): "syncjobs.flows.shipments.pull_shipments",
     (Role.WAREHOUSE, Function.INVENTORY_PICKUP): "syncjobs.flows.inventory_pickup.pull_levels",
     (Role.WAREHOUSE, Function.PRODUCT_PICKUP): "syncjobs.flows.catalogue.pull_products",

@@ -2,7 +2,8 @@
 
 A level read before a sale must never overwrite what the sale left. So the outlet's levels are read, then the orders
 (every sale that the levels already show is now known here), then the levels again; a product that moved in between is
-left for the next round. What the shop sold but the warehouse does not know yet is deducted from what is written.
+left for the next round. What the shop sold but the warehouse does not know yet is deducted from what is written; goods
+that customers brought back are expected at the warehouse until it has received them.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from connectors.functions import Function
 from connectors.ports import InventoryReader, InventoryWriter, OrderReader, ProductReader
 from connectors.records import LevelChange, LevelRecord, ProductKind, WriteResult
 from syncjobs.context import PREVIEW_PAGES, RunContext
+from syncjobs.expected_returns import ExpectedBack, expected_back
 from syncjobs.failures import Failure, failures_of_rejects, record_failures, settle_external
 from syncjobs.flows.catalogue import refresh_products
 from syncjobs.models import Run
@@ -100,7 +102,7 @@ def differences_at_remote(context: RunContext, location: Location) -> list[Diffe
             location=location, sku_key__in={sku_key(sku) for sku in skus.values()}
         ).values_list("sku_key", "available")
     }
-    waiting = not_at_warehouse_yet(context, location)
+    waiting, back = not_at_warehouse_yet(context, location), expected_back(context.cart, location)
     found = []
     for levels in islice(reader.read_levels(""), PREVIEW_PAGES):
         for record in levels.records:
@@ -108,7 +110,7 @@ def differences_at_remote(context: RunContext, location: Location) -> list[Diffe
             if key not in stock:
                 context.run.count(unmatched=1)
                 continue
-            desired = stock[key] - waiting.get(key, Decimal(0))
+            desired = back.desired(key, stock[key] - waiting.get(key, Decimal(0)), record.available)
             if desired != record.available:
                 found.append(Difference(0, record.product_id, skus[record.product_id], record.available, desired))
     return found
@@ -195,15 +197,16 @@ def read_until_quiet(context: RunContext) -> set[str]:
 
 
 def find_differences(context: RunContext, location: Location) -> list[Difference]:
-    """Products whose level is not what it should be. Two queries, and one more per 500 SKUs that wait for sending."""
-    waiting = not_at_warehouse_yet(context, location)
+    """Products whose level is not what it should be. Three queries, and one more per 500 SKUs that wait for sending or
+    are expected back."""
+    waiting, back = not_at_warehouse_yet(context, location), expected_back(context.cart, location)
     rows = candidates(context.cart, location)
     found: dict[int, Difference] = {}
     for row in rows.exclude(level=F("available")).iterator(chunk_size=2000):
-        add_difference(found, row, waiting)
-    for keys in chunks(sorted(waiting), LOOKUP_CHUNK):
+        add_difference(found, row, waiting, back)
+    for keys in chunks(sorted({*waiting, *back.keys}), LOOKUP_CHUNK):
         for row in rows.filter(product__sku_key__in=keys):
-            add_difference(found, row, waiting)
+            add_difference(found, row, waiting, back)
     return list(found.values())
 
 
@@ -249,10 +252,11 @@ def not_at_warehouse_yet(context: RunContext, location: Location) -> dict[str, D
     return {row["sku_key"]: Decimal(row["open"]).quantize(STEP) for row in rows if row["open"] and row["open"] > 0}
 
 
-def add_difference(found: dict[int, Difference], row: Any, waiting: dict[str, Decimal]) -> None:
+def add_difference(found: dict[int, Difference], row: Any, waiting: dict[str, Decimal], back: ExpectedBack) -> None:
     product = row.product
-    desired = Decimal(row.available).quantize(STEP) - waiting.get(product.sku_key, Decimal(0))
     current = row.level.quantize(STEP)
+    here = Decimal(row.available).quantize(STEP) - waiting.get(product.sku_key, Decimal(0))
+    desired = back.desired(product.sku_key, here, current)
     if desired == current or (row.problem and row.written == desired):
         found.pop(row.pk, None)
         return

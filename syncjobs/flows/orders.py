@@ -1,4 +1,5 @@
-"""Order Download, with Order Cancel Download riding on the same feed where the feed shows cancellations."""
+"""Order Download, with Order Cancel Download and Refund Download riding on the same feed where it shows cancellations and
+returns."""
 
 from __future__ import annotations
 
@@ -6,6 +7,7 @@ from collections.abc import Sequence
 from typing import cast
 
 from carts.models import Order
+from carts.refund_flow import tell_of_held
 from connectors.functions import Function
 from connectors.ports import OrderReader
 from connectors.records import OrderRecord, Page, RemoteOrderState
@@ -19,6 +21,14 @@ from syncjobs.intake_orders import (
     newest_of_each,
     store_new_orders,
 )
+from syncjobs.intake_refunds import (
+    as_lookups,
+    known_refunds,
+    link_refunds,
+    newer,
+    refunds_among,
+    take_in_refunds,
+)
 from syncjobs.order_changes import heal_orders, take_in_change
 
 
@@ -27,27 +37,37 @@ def pull_orders(context: RunContext) -> None:
     on = set(context.connection.switched_on_functions())
     imports = Function.ORDER_DOWNLOAD in on or context.run.function == Function.ORDER_DOWNLOAD
     cancels = Function.ORDER_CANCEL_DOWNLOAD in on or context.run.function == Function.ORDER_CANCEL_DOWNLOAD
+    refunds = Function.REFUND_DOWNLOAD in on or context.run.function == Function.REFUND_DOWNLOAD
     reader = cast(OrderReader, context.connector)
     catalogue = CatalogueRefresh(context)
     for page in context.pages(reader.read_orders(context.start_cursor())):
         if context.run.dry_run:
-            preview_page(context, page)
+            preview_page(context, page, refunds)
             if context.preview_is_long_enough():
                 return
             continue
         records = newest_of_each(page.records)
         wanted, known = sort_out(context, records, imports)
-        references = catalogue.references_for(wanted)
+        returns = refunds_among(records) if refunds else []
+        back = known_refunds(context.cart, returns)
+        returns = newer(returns, back)
+        references = catalogue.references_for([*wanted, *as_lookups(returns)])
         with context.page(page.cursor):
             stored = store_new_orders(context.cart, context.cart.stock_location(), wanted, references)
             changed = change_known(context, records, known, references, cancels)
+            linked = link_refunds(context.cart, [order.external_id for order in stored]) if refunds else 0
+            taken = take_in_refunds(context.cart, returns, back, references)
+            held_refunds = taken.pop("refunds_held", 0)
+            if held_refunds:
+                tell_of_held(context.cart, held_refunds)
             rejected = record_failures(context.connection, Function.ORDER_DOWNLOAD, failures_of_rejects(page.rejects))
             context.run.count(
                 imported=len(stored),
                 held=sum(order.status in (Order.Status.HELD, Order.Status.ERROR) for order in stored),
-                skipped=page.skipped + len(records) - len(wanted) - len(known),
+                skipped=page.skipped + len(records) - len(wanted) - len(known) - only_returns(returns, known),
                 rejected=rejected,
-                **changed,
+                refunds_linked=linked,
+                **{name: changed.get(name, 0) + taken.get(name, 0) for name in {**changed, **taken}},
             )
         context.check_slice()
     if not context.run.dry_run:
@@ -67,6 +87,11 @@ def sort_out(
         if imports and record.importable and record.external_id not in known and not record.return_for
     ]
     return wanted, known
+
+
+def only_returns(returns: Sequence[OrderRecord], known: dict[str, tuple[int, int]]) -> int:
+    """How many of these sales are a return and nothing else (an exchange is counted as an order)."""
+    return sum(record.external_id not in known and not record.importable for record in returns)
 
 
 class CatalogueRefresh:
@@ -116,13 +141,16 @@ def change_known(
     return counts
 
 
-def preview_page(context: RunContext, page: Page[OrderRecord]) -> None:
+def preview_page(context: RunContext, page: Page[OrderRecord], refunds: bool) -> None:
     """What a real run would do with this page; nothing is written."""
     context.run.pages += 1
+    returns = refunds_among(page.records) if refunds else []
+    taken_in = {record.external_id for record in newer(returns, known_refunds(context.cart, returns))}
     known = known_orders(context.cart, page.records)
     counts = {"skipped": page.skipped, "rejected": len(page.rejects)}
     for record in page.records:
-        what = forecast(record, known.get(record.external_id))
+        is_taken_in = record.external_id in taken_in and not record.importable
+        what = "return" if is_taken_in else forecast(record, known.get(record.external_id))
         counts[what] = counts.get(what, 0) + 1
         if what != "unchanged":
             context.preview(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.db import models
 from django.db.models import Q
 
-from carts.models import Connection, Order, Shipment
+from carts.models import Connection, Order, Refund, Shipment
 
 
 class Delivery(models.Model):
@@ -13,6 +13,7 @@ class Delivery(models.Model):
         ORDER = "order", "Order"
         CANCELLATION = "cancellation", "Cancellation"
         SHIPMENT = "shipment", "Shipment confirmation"
+        REFUND = "refund", "Return"
 
     class State(models.TextChoices):
         PENDING = "pending", "Pending"
@@ -24,8 +25,10 @@ class Delivery(models.Model):
 
     connection = models.ForeignKey(Connection, on_delete=models.CASCADE, related_name="deliveries")
     kind = models.CharField(max_length=20, choices=Kind.choices)
-    order = models.ForeignKey(Order, on_delete=models.CASCADE, related_name="deliveries")
+    # Every delivery is about an order, save for the return of one that was never downloaded.
+    order = models.ForeignKey(Order, on_delete=models.CASCADE, null=True, blank=True, related_name="deliveries")
     shipment = models.ForeignKey(Shipment, on_delete=models.CASCADE, null=True, blank=True, related_name="deliveries")
+    refund = models.ForeignKey(Refund, on_delete=models.CASCADE, null=True, blank=True, related_name="deliveries")
     reference = models.CharField(max_length=280)
     state = models.CharField(max_length=10, choices=State.choices, default=State.PENDING)
     run_at = models.DateTimeField()
@@ -56,6 +59,17 @@ class Delivery(models.Model):
 
     def __str__(self) -> str:
         return f"{self.get_kind_display()} {self.reference} to {self.connection}"
+
+    @property
+    def own_order(self) -> Order:
+        """The order of a delivery that cannot be without one."""
+        assert self.order is not None
+        return self.order
+
+    @property
+    def subject(self) -> Order | Refund:
+        """What it is about, for people."""
+        return self.refund or self.own_order
 
 
 class DeliveryAttempt(models.Model):

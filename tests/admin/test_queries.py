@@ -32,6 +32,7 @@ def add_rows(shop: Shop, number: int) -> None:
             warehouse=shop.warehouse, location=shop.location, reference=mark, number=mark, placed_at=now
         )
         PickLine.objects.create(pick_order=pick_order, reference="1", sku="A", sku_key="a", quantity=Decimal(2))
+        shop.add_refund(order)
         StockLevel.objects.create(
             location=shop.location, sku=mark, available=Decimal(index), read_at=now, changed_at=now
         )
@@ -66,6 +67,8 @@ def cost(client: Client, url: str) -> int:
 LISTS = (
     "carts_order",
     "carts_pickorder",
+    "carts_pickreturn",
+    "carts_refund",
     "carts_cart",
     "carts_warehouse",
     "carts_stocklevel",

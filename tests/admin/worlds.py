@@ -24,7 +24,10 @@ from carts.models import (
     OrderPayload,
     OutletLevel,
     PickOrder,
+    PickReturn,
     Product,
+    Refund,
+    RefundLine,
     Shipment,
     ShipmentLine,
     StockLevel,
@@ -35,6 +38,7 @@ from carts.warehouse_book import WarehouseBook
 from connectors.functions import Function
 from syncjobs.delivering import outbound_order
 from syncjobs.models import ApiCall, ApiCallBody, Delivery, DeliveryAttempt, FailedRecord, Run, WebhookEvent
+from syncjobs.refund_delivery import outbound_refund
 from tests.factories import make_builtin_warehouse, make_cart, make_merchant, make_order
 
 SECRET = "token-that-nobody-may-see-4711"
@@ -76,6 +80,26 @@ class Shop:
         number = f"{self.mark}-{uuid.uuid4().hex[:6]}"
         return make_order(self.cart, number=number, customer_name=f"{self.mark} customer", **fields)
 
+    def add_refund(self, order: Order) -> Refund:
+        """A return of one article, announced to the warehouse."""
+        number = f"{self.mark}-back-{uuid.uuid4().hex[:6]}"
+        refund = Refund.objects.create(
+            merchant=self.merchant,
+            cart=self.cart,
+            warehouse=self.warehouse,
+            location=self.location,
+            order=order,
+            external_id=number,
+            number=number,
+            reference=number,
+            amount=Decimal(10),
+            reason=f"{self.mark} reason",
+            placed_at=timezone.now(),
+        )
+        RefundLine.objects.create(refund=refund, external_id="1", sku="A", sku_key="a", quantity=Decimal(1))
+        WarehouseBook(self.warehouse.pk).announce_return(outbound_refund(refund))
+        return refund
+
     def fill(self) -> None:
         mark, now = self.mark, timezone.now()
         book = WarehouseBook(self.warehouse.pk)
@@ -93,6 +117,7 @@ class Shop:
         level = OutletLevel.objects.create(cart=self.cart, product=product, level=Decimal(3), read_at=now)
         customer = Customer.objects.create(connection=self.cart, external_id=mark, first_name=mark)
         alert = Alert.objects.create(merchant=self.merchant, connection=self.cart, kind="test", key=mark, message=mark)
+        refund = self.add_refund(self.order)
         token, _ = ApiToken.issue(self.merchant, name=f"{mark} token")
         run = self.add_run()
         delivery = Delivery.objects.create(
@@ -113,6 +138,8 @@ class Shop:
         Run.objects.filter(connection=self.warehouse).delete()
         self.objects |= {
             "order": self.order,
+            "refund": refund,
+            "pickreturn": PickReturn.objects.get(reference=refund.reference),
             "pickorder": PickOrder.objects.get(reference=self.order.reference),
             "stocklevel": StockLevel.objects.get(sku=f"{mark}-SKU"),
             "product": product,

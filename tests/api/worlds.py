@@ -17,6 +17,8 @@ from carts.models import (
     Order,
     Outlet,
     Product,
+    Refund,
+    RefundLine,
     StockLevel,
 )
 from carts.setup import default_functions, set_functions
@@ -75,6 +77,21 @@ def make_world(merchant: Merchant) -> World:
         connection=warehouse, order=order, kind="order", reference=order.reference, state="done", run_at=PLACED_AT
     )
     DeliveryAttempt.objects.create(delivery=delivery, number=1, started_at=PLACED_AT)
+    refund = Refund.objects.create(
+        merchant=merchant,
+        cart=cart,
+        warehouse=warehouse,
+        location=location,
+        order=order,
+        external_id=f"return-{number}",
+        number=f"R{number}",
+        reference=f"return-{number}",
+        amount=Decimal("11.50"),
+        placed_at=PLACED_AT,
+    )
+    RefundLine.objects.create(
+        refund=refund, order_line=order.lines.first(), external_id="1", sku="SKU-1", quantity=Decimal(1), amount=10
+    )
     run = Run.objects.create(
         connection=cart,
         function=Function.ORDER_DOWNLOAD,
@@ -96,6 +113,7 @@ def make_world(merchant: Merchant) -> World:
         level,
         customer,
         order,
+        refund,
         delivery,
         run,
         call,

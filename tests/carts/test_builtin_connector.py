@@ -53,6 +53,7 @@ def test_is_a_warehouse_that_does_all_of_the_main_road() -> None:
         "shipment_pickup",
         "inventory_pickup",
         "product_pickup",
+        "refund_sending",
     ]
     assert BuiltinWarehouse.functions(Role.CART) == ()
     assert BuiltinWarehouse.levels_are_live
@@ -62,7 +63,7 @@ def test_is_a_warehouse_that_does_all_of_the_main_road() -> None:
 
 def test_a_new_warehouse_is_ready_to_use(warehouse: Warehouse) -> None:
     assert warehouse.locations.get().is_default
-    assert len(warehouse.switched_on_functions()) == 5
+    assert len(warehouse.switched_on_functions()) == 6
     report = run_test(warehouse)
     assert report.ok
     assert {step.name: step.message for step in report.steps} == {

@@ -20,6 +20,7 @@ def test_everything_that_is_on_runs_in_a_sensible_order(world: World) -> None:
         Function.ORDER_DOWNLOAD,
         Function.ORDER_SENDING,
         Function.ORDER_CANCELLATION_SENDING,
+        Function.REFUND_SENDING,
         Function.SHIPMENT_PICKUP,
         Function.PRODUCT_PICKUP,
         Function.INVENTORY_PICKUP,

@@ -225,5 +225,6 @@ def test_functions_follow_from_the_ports() -> None:
         Function.PRODUCT_DETAIL_SYNC,
         Function.PRODUCT_PICKUP,
         Function.CUSTOMER_SYNC,
+        Function.REFUND_DOWNLOAD,
     )
     assert VendConnector.functions(Role.WAREHOUSE) == ()
