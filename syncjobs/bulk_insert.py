@@ -1,14 +1,14 @@
 """Inserting many plain rows at once, for the one place where ``bulk_create`` is the bottleneck: the intake of orders.
 
-``bulk_create`` compiles an expression for every single value. Here a row is a tuple, converted only where a column needs
-it, and handed to the driver as it is: ``executemany`` on SQLite, ``COPY`` on PostgreSQL. Neither primary keys are set nor
-signals sent.
+``bulk_create`` compiles an expression for every single value, and making a model instance costs more than storing it.
+Here a row is plain values, converted only where a column needs it, and handed to the driver as it is: ``executemany`` on
+SQLite, ``COPY`` on PostgreSQL. Neither primary keys are set nor signals sent.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -29,6 +29,8 @@ class Columns:
 
     table: str
     names: tuple[str, ...]
+    attributes: tuple[str, ...]
+    defaults: dict[str, Any]
     read: Callable[[Any], tuple[Any, ...]]
     conversions: tuple[tuple[int, Convert], ...]
     clocks: tuple[int, ...]
@@ -36,9 +38,21 @@ class Columns:
 
 def insert_rows(model: type[models.Model], rows: Sequence[models.Model]) -> None:
     """Inserts new rows of one model. Columns that keep the time of storing get it."""
-    if not rows:
-        return
-    columns = columns_of(model, database.vendor)
+    if rows:
+        columns = columns_of(model, database.vendor)
+        insert(columns, (list(columns.read(row)) for row in rows))
+
+
+def insert_values(model: type[models.Model], rows: Sequence[Mapping[str, Any]]) -> None:
+    """The same for rows that are mere values by attribute name (``order_id``, not ``order``); what is left out gets the
+    column's default."""
+    if rows:
+        columns = columns_of(model, database.vendor)
+        attributes, defaults = columns.attributes, columns.defaults
+        insert(columns, ([*map({**defaults, **row}.__getitem__, attributes)] for row in rows))
+
+
+def insert(columns: Columns, rows: Iterable[list[Any]]) -> None:
     names = ", ".join(f'"{name}"' for name in columns.names)
     with database.cursor() as cursor, database.wrap_database_errors:
         if database.vendor == "postgresql":
@@ -51,11 +65,10 @@ def insert_rows(model: type[models.Model], rows: Sequence[models.Model]) -> None
             cursor.executemany(statement, list(plain_rows(columns, rows)))
 
 
-def plain_rows(columns: Columns, rows: Iterable[models.Model]) -> Iterable[list[Any]]:
+def plain_rows(columns: Columns, rows: Iterable[list[Any]]) -> Iterable[list[Any]]:
     """Each row's values as the driver takes them."""
     now = timezone.now()
-    for row in rows:
-        values = list(columns.read(row))
+    for values in rows:
         for place in columns.clocks:
             values[place] = now
         for place, convert in columns.conversions:
@@ -72,6 +85,8 @@ def columns_of(model: type[models.Model], vendor: str) -> Columns:
     return Columns(
         table=model._meta.db_table,
         names=tuple(str(field.column) for field in fields),
+        attributes=tuple(field.attname for field in fields),
+        defaults={field.attname: field.get_default() for field in fields},
         read=attrgetter(*(field.attname for field in fields)),
         conversions=tuple((place, convert) for place, convert in conversions if convert is not None),
         clocks=tuple(

@@ -100,10 +100,10 @@ def settle(record_ids: Iterable[int], status: str, actor: str, note: str = "") -
 
 def settle_external(connection: Connection, function: Function, external_ids: Iterable[str]) -> int:
     """Records that went through after all close their failures by themselves."""
-    still_open = FailedRecord.objects.filter(
-        connection=connection, function=function, external_id__in=list(external_ids), status=FailedRecord.Status.OPEN
-    )
-    ids = list(still_open.values_list("pk", flat=True))
+    still_open = FailedRecord.objects.filter(connection=connection, function=function, status=FailedRecord.Status.OPEN)
+    if not still_open.exists():
+        return 0
+    ids = list(still_open.filter(external_id__in=list(external_ids)).values_list("pk", flat=True))
     return settle(ids, FailedRecord.Status.REPROCESSED, "hub") if ids else 0
 
 

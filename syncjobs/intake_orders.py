@@ -10,6 +10,7 @@ import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any
 
 from django.utils import timezone
 
@@ -24,7 +25,7 @@ from connectors.records import (
     ProductKind,
     RemoteOrderState,
 )
-from syncjobs.bulk_insert import insert_rows
+from syncjobs.bulk_insert import insert_rows, insert_values
 from syncjobs.models import Delivery
 
 Status = Order.Status
@@ -101,38 +102,40 @@ def store_new_orders(
     orders = [order_of(cart, location, record, references, now) for record in records]
     insert_rows(Order, orders)
     known = known_orders(cart, records)
-    lines: list[OrderLine] = []
-    events: list[OrderEvent] = []
-    payloads: list[OrderPayload] = []
-    deliveries: list[Delivery] = []
+    lines: list[dict[str, Any]] = []
+    events: list[dict[str, Any]] = []
+    payloads: list[dict[str, Any]] = []
+    deliveries: list[dict[str, Any]] = []
     for order, record in zip(orders, records, strict=True):
         order.pk, _ = known[record.external_id]
-        lines.extend(lines_of(order, record.lines, references))
+        lines.extend(
+            line_values(order.pk, position, line, references) for position, line in enumerate(record.lines, start=1)
+        )
         events.append(
-            OrderEvent(order_id=order.pk, kind="imported", message=f"Imported from {cart} as {record.remote_status}.")
+            {"order_id": order.pk, "kind": "imported", "message": f"Imported from {cart} as {record.remote_status}."}
         )
         if order.problem:
-            events.append(OrderEvent(order_id=order.pk, kind=order.status, message=order.problem))
+            events.append({"order_id": order.pk, "kind": order.status, "message": order.problem})
         if order.status == Status.SHIPPED:
             events.append(
-                OrderEvent(order_id=order.pk, kind="shipped", message="Nothing to ship: the order holds no goods.")
+                {"order_id": order.pk, "kind": "shipped", "message": "Nothing to ship: the order holds no goods."}
             )
         if record.raw:
-            payloads.append(OrderPayload(order_id=order.pk, version=record.version, body=OrderPayload.pack(record.raw)))
+            payloads.append({"order_id": order.pk, "version": record.version, "body": OrderPayload.pack(record.raw)})
         if order.status == Status.NEW and order.warehouse_id is not None:
             deliveries.append(
-                Delivery(
-                    connection_id=order.warehouse_id,
-                    kind=Delivery.Kind.ORDER,
-                    order_id=order.pk,
-                    reference=order.reference,
-                    run_at=now,
-                )
+                {
+                    "connection_id": order.warehouse_id,
+                    "kind": Delivery.Kind.ORDER.value,
+                    "order_id": order.pk,
+                    "reference": order.reference,
+                    "run_at": now,
+                }
             )
-    insert_rows(OrderLine, lines)
-    insert_rows(OrderEvent, events)
-    insert_rows(OrderPayload, payloads)
-    insert_rows(Delivery, deliveries)
+    insert_values(OrderLine, lines)
+    insert_values(OrderEvent, events)
+    insert_values(OrderPayload, payloads)
+    insert_values(Delivery, deliveries)
     return orders
 
 
@@ -230,24 +233,29 @@ def lines_of(order: Order, records: Sequence[OrderLineRecord], references: Refer
 
 
 def line_of(order: Order, position: int, record: OrderLineRecord, references: References) -> OrderLine:
+    return OrderLine(**line_values(order.pk, position, record, references))
+
+
+def line_values(order_id: int | None, position: int, record: OrderLineRecord, references: References) -> dict[str, Any]:
+    """The columns of one line."""
     product = references.products.get(record.product_id)
     sku = record.sku or (product.sku if product else "")
-    return OrderLine(
-        order_id=order.pk,
-        position=position,
-        external_id=record.external_id or str(position),
-        product_id_at_cart=record.product_id,
-        sku=sku[:200],
-        sku_key=sku_key(sku)[:200],
-        name=(record.name or (product.name if product else ""))[:500],
-        quantity=record.quantity,
-        unit_price=record.unit_price,
-        discount=record.discount,
-        tax=record.tax,
-        total=record.total,
-        note=record.note[:500],
-        ships=record.ships and (product.ships if product else True),
-    )
+    return {
+        "order_id": order_id,
+        "position": position,
+        "external_id": record.external_id or str(position),
+        "product_id_at_cart": record.product_id,
+        "sku": sku[:200],
+        "sku_key": sku_key(sku)[:200],
+        "name": (record.name or (product.name if product else ""))[:500],
+        "quantity": record.quantity,
+        "unit_price": record.unit_price,
+        "discount": record.discount,
+        "tax": record.tax,
+        "total": record.total,
+        "note": record.note[:500],
+        "ships": record.ships and (product.ships if product else True),
+    }
 
 
 def first_status(order: Order, record: OrderRecord, references: References) -> tuple[str, str]:
