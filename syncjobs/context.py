@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
-from typing import TypeVar, cast
+from typing import Any, TypeVar, cast
 
 from django.db import transaction
 from django.utils import timezone
@@ -19,7 +19,7 @@ from connectors.records import Page
 from syncjobs.budgets import save_budgets
 from syncjobs.call_log import CallBuffer
 from syncjobs.models import Run, Schedule
-from syncjobs.prefetch import fetched_ahead
+from syncjobs.prefetch import FetchedAhead
 from syncjobs.schedule import schedule_of
 from syncjobs.timing import LEASE
 
@@ -56,6 +56,7 @@ class RunContext:
         self.stopping = stopping
         self.calls = CallBuffer(run.connection_id, run_id=run.pk)
         self.started_at = timezone.now()
+        self.fetching: list[FetchedAhead[Any]] = []
 
     @cached_property
     def connection(self) -> Connection:
@@ -87,6 +88,8 @@ class RunContext:
         return open_connector(self.connection, self.calls)
 
     def close(self) -> None:
+        for ahead in self.fetching:
+            ahead.close()
         for name in ("connector", "second_connector"):
             if name in self.__dict__:
                 self.__dict__[name].close()
@@ -113,7 +116,9 @@ class RunContext:
         if self.connector.stores_in_hub:
             # An idle look at our own tables leaves nothing to store, not even a cursor.
             return (page for page in pages if page.records or page.rejects)
-        return fetched_ahead(pages)
+        ahead = FetchedAhead(pages)
+        self.fetching.append(ahead)
+        return ahead
 
     @contextmanager
     def page(self, cursor: str | None) -> Iterator[None]:

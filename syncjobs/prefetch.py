@@ -4,21 +4,35 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 T = TypeVar("T")
 END: Any = object()
 
 
-def fetched_ahead(pages: Iterator[T]) -> Iterator[T]:
-    """The same pages, each fetched by a thread while the previous one is in the caller's hands. At most one page waits,
-    so memory stays flat. The thread touches the network only, never the database (but for the rare renewal
-    of a connection's tokens, which ``carts.credential_store`` does by itself)."""
-    pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="next-page")
-    try:
-        waiting = pool.submit(next, pages, END)
-        while (page := waiting.result()) is not END:
-            waiting = pool.submit(next, pages, END)
-            yield page
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
+class FetchedAhead(Iterator[T]):
+    """The same pages, each fetched by a thread while the previous one is in the caller's hands; the first one from the
+    start. At most one page waits, so memory stays flat. The thread touches the network only, never the database (but
+    for the rare renewal of a connection's tokens, which ``carts.credential_store`` does by itself). Close it when you
+    stop before the end."""
+
+    def __init__(self, pages: Iterator[T]) -> None:
+        self._pages = pages
+        self._pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="next-page")
+        self._waiting = self._pool.submit(next, pages, END)
+
+    def __next__(self) -> T:
+        try:
+            page = self._waiting.result()
+        except BaseException:
+            self.close()
+            raise
+        if page is END:
+            self.close()
+            raise StopIteration
+        self._waiting = self._pool.submit(next, self._pages, END)
+        return cast(T, page)
+
+    def close(self) -> None:
+        """Waits for the fetch that is on its way, and forgets it."""
+        self._pool.shutdown(wait=True, cancel_futures=True)

@@ -30,6 +30,7 @@ from syncjobs.intake_refunds import (
     take_in_refunds,
 )
 from syncjobs.order_changes import heal_orders, take_in_change
+from syncjobs.schedule import schedule_of
 
 
 def pull_orders(context: RunContext) -> None:
@@ -40,7 +41,10 @@ def pull_orders(context: RunContext) -> None:
     refunds = Function.REFUND_DOWNLOAD in on or context.run.function == Function.REFUND_DOWNLOAD
     reader = cast(OrderReader, context.connector)
     catalogue = CatalogueRefresh(context)
-    for page in context.pages(reader.read_orders(context.start_cursor())):
+    pages = context.pages(reader.read_orders(context.start_cursor()))
+    if imports and not context.run.dry_run:
+        catalogue.read_for_the_first_time()
+    for page in pages:
         if context.run.dry_run:
             preview_page(context, page, refunds)
             if context.preview_is_long_enough():
@@ -94,6 +98,9 @@ def only_returns(returns: Sequence[OrderRecord], known: dict[str, tuple[int, int
     return sum(record.external_id not in known and not record.importable for record in returns)
 
 
+FEEDS = ((Function.CUSTOMER_SYNC, refresh_customers), (Function.PRODUCT_PICKUP, refresh_products))
+
+
 class CatalogueRefresh:
     """Keeps products and customers as fresh as the orders that name them, with as few calls as possible: the feeds are
     read once before a run's first orders, and again only for an id that nobody knows."""
@@ -101,6 +108,13 @@ class CatalogueRefresh:
     def __init__(self, context: RunContext) -> None:
         self.context = context
         self.customers_are_fresh = False
+
+    def read_for_the_first_time(self) -> None:
+        """A cart that never read its products and customers reads them while its first orders are being fetched."""
+        for function, refresh in FEEDS:
+            if not schedule_of(self.context.connection, function).cursor:
+                refresh(self.context)
+                self.customers_are_fresh = self.customers_are_fresh or function is Function.CUSTOMER_SYNC
 
     def references_for(self, records: Sequence[OrderRecord]) -> References:
         if not records:
