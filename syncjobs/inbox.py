@@ -27,8 +27,10 @@ logger = logging.getLogger(__name__)
 
 State = WebhookEvent.State
 AT_ONCE = 200
-# One sale causes several webhooks within a second or two: they share a run.
-DEBOUNCE = timedelta(milliseconds=500)
+# One sale causes several webhooks within a second or two: they share a run. Orders are wanted at once; what a sale does
+# to stock, products and customers is no news to the hub, and every look costs calls of the store's rate limit.
+DEBOUNCE = {Function.ORDER_DOWNLOAD: timedelta(milliseconds=500), Function.INVENTORY_SYNC: timedelta(seconds=10)}
+LONGEST_DEBOUNCE = timedelta(seconds=60)
 
 
 def process_inbox(limit: int = AT_ONCE) -> int:
@@ -74,7 +76,8 @@ def process_group(connection: Connection, events: list[WebhookEvent]) -> None:
     finally:
         connector.close()
     for function in wanted:
-        request_run(connection, function, Run.Trigger.WEBHOOK, run_at=timezone.now() + DEBOUNCE)
+        run_at = timezone.now() + DEBOUNCE.get(function, LONGEST_DEBOUNCE)
+        request_run(connection, function, Run.Trigger.WEBHOOK, run_at=run_at)
     latest = max(event.received_at for event in events)
     Connection.objects.filter(pk=connection.pk).update(webhook_received_at=latest)
 
