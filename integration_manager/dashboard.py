@@ -233,7 +233,7 @@ def chart_options(*, with_legend: bool) -> str:
                 "y": {
                     "beginAtZero": True,
                     "ticks": {"color": grey, "maxTicksLimit": 5, "precision": 0 if not with_legend else 2},
-                    "title": {"display": with_legend, "text": "minutes", "color": grey},
+                    "title": {"display": with_legend, "text": "seconds", "color": grey},
                     "grid": {"color": "rgba(156, 163, 175, .2)"},
                 },
             },

@@ -95,22 +95,22 @@ def charts(orders: QuerySet[Order], span: Span, now: datetime) -> dict[str, Any]
     return {
         "labels": [f"{time:%H:%M}" if span.is_hourly else f"{time.day} {time:%b}" for time in times],
         "stored": [stored.get(time, 0) for time in times],
-        "p50": [minutes(percentile(counted[time], 0.5)) if time in counted else None for time in times],
-        "p95": [minutes(percentile(counted[time], 0.95)) if time in counted else None for time in times],
+        "p50": [rounded(percentile(counted[time], 0.5)) if time in counted else None for time in times],
+        "p95": [rounded(percentile(counted[time], 0.95)) if time in counted else None for time in times],
         "total": sum(stored.values()),
         "typical": words(percentile(overall, 0.5)),
         "slow": words(percentile(overall, 0.95)),
     }
 
 
-def minutes(seconds: float | None) -> float | None:
-    return None if seconds is None else round(seconds / 60, 2)
+def rounded(seconds: float | None) -> float | None:
+    return None if seconds is None else round(seconds, 1)
 
 
 def words(seconds: float | None) -> str:
-    """``8 s``, ``4 min``, ``2.5 h``."""
+    """``8 s``, ``4 min``, ``2.5 h``; nothing is quicker than a second."""
     if seconds is None:
         return ""
     if seconds < 90:
-        return f"{seconds:.0f} s"
+        return f"{max(seconds, 1):.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
