@@ -14,7 +14,6 @@ from carts.alerting import clear_alert, raise_alert
 from carts.encryption import CredentialsUnreadable
 from carts.models import Connection
 from connectors.errors import (
-    AuthenticationFailed,
     ConfigurationInvalid,
     ConnectorError,
     ContractBroken,
@@ -321,7 +320,3 @@ def describe(error: Exception) -> tuple[str, str, str]:
         f"A fault in the hub itself: {type(error).__name__}. Nothing was lost; the run will be tried again.",
         "Report this with the worker's log.",
     )
-
-
-def is_final(error: Exception) -> bool:
-    return isinstance(error, AuthenticationFailed | ConfigurationInvalid)
