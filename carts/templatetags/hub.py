@@ -104,6 +104,7 @@ PAGE_TITLES = {
     "webhook events": "Webhooks",
     "pick orders": "Pick list",
     "outlet levels": "Shop stock",
+    "pick returns": "Returns",
 }
 
 
