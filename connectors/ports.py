@@ -12,6 +12,7 @@ from typing import Protocol, runtime_checkable
 
 from connectors.records import (
     CancellationRecord,
+    ConsignmentRecord,
     CustomerRecord,
     Hint,
     LevelChange,
@@ -20,8 +21,11 @@ from connectors.records import (
     OrderRecord,
     OutboundCancellation,
     OutboundOrder,
+    OutboundOrderChange,
     OutboundRefund,
     OutboundShipment,
+    OutboundStockAdjustment,
+    OutboundStockTransfer,
     OutletRecord,
     Page,
     PriceRecord,
@@ -172,6 +176,52 @@ class WebhookSource(Protocol):
 
     def read_webhook(self, headers: Mapping[str, str], body: bytes) -> Sequence[Hint]:
         """What to look at. Raises ``ContractBroken`` when the body cannot be read at all."""
+        ...
+
+
+@runtime_checkable
+class ConsignmentReader(Protocol):
+    def read_consignments(self, cursor: str) -> Iterator[Page[ConsignmentRecord]]:
+        """Every stock document changed since ``cursor``, with its lines, whatever its outlet, oldest change first."""
+        ...
+
+    def read_consignment(self, external_id: str) -> ConsignmentRecord:
+        """One stock document as it is now. Raises ``RecordRefused`` when it does not exist."""
+        ...
+
+
+@runtime_checkable
+class StockAdjustmentWriter(Protocol):
+    def send_adjustment(self, adjustment: OutboundStockAdjustment) -> WriteResult:
+        """Books changes of levels at one location. A refusal is a rejected result; lines that the warehouse does not know
+        are named in ``WriteResult.reason`` of a done result, and the rest is booked."""
+        ...
+
+    def find_adjustment(self, reference: str) -> str | None:
+        """The remote id of the adjustment sent under ``reference``, or None if it certainly never arrived."""
+        ...
+
+
+@runtime_checkable
+class StockTransferWriter(Protocol):
+    def knows_transit(self) -> bool:
+        """Does the warehouse book a transfer in two steps, sent and received? Else it gets one, when it is received."""
+        ...
+
+    def send_transfer(self, transfer: OutboundStockTransfer) -> WriteResult:
+        """Books one step of a transfer. A refusal is a rejected result."""
+        ...
+
+    def find_transfer(self, transfer: OutboundStockTransfer) -> str | None:
+        """The remote id of the transfer if this step of it has arrived, or None if it certainly never did."""
+        ...
+
+
+@runtime_checkable
+class OrderChangeWriter(Protocol):
+    def change_order(self, change: OutboundOrderChange) -> WriteResult:
+        """Idempotent: changes an order that was sent before into what it is now. A refusal (already picked, for example)
+        is a rejected result."""
         ...
 
 
