@@ -40,6 +40,8 @@ if all(VEND_APP.values()):
     OPERATORS_APPS["vend"] = VEND_APP
 ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]"])
 CSRF_TRUSTED_ORIGINS = [PUBLIC_URL]
+# Who may read /metrics. Empty: only this machine.
+METRICS_TOKEN = env.str("METRICS_TOKEN", default="")
 
 if len(SECRET_KEY) < 32 or SECRET_KEY.startswith("change-me"):
     raise ImproperlyConfigured(
@@ -73,6 +75,7 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
+    "integration_manager.probes.ProbeMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "integration_manager.middleware.ContentSecurityPolicyMiddleware",
@@ -210,12 +213,27 @@ SPECTACULAR_SETTINGS = {
     },
 }
 
+LOG_FORMAT = env.str("LOG_FORMAT", default="text")
+if LOG_FORMAT not in ("text", "json"):
+    raise ImproperlyConfigured(f"LOG_FORMAT is {LOG_FORMAT!r}. Use text (for people) or json (for machines).")
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
-    "filters": {"mask": {"()": "integration_manager.log_filters.MaskSecrets"}},
-    "formatters": {"line": {"format": "{asctime} {levelname} {name}: {message}", "style": "{"}},
-    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line", "filters": ["mask"]}},
+    "filters": {
+        "work": {"()": "syncjobs.log_context.AddWork"},
+        "mask": {"()": "integration_manager.log_filters.MaskSecrets"},
+    },
+    "formatters": {
+        "text": {
+            "()": "integration_manager.log_formats.TextFormat",
+            "format": "{asctime} {levelname} {name}: {message}{about}",
+            "style": "{",
+        },
+        "json": {"()": "integration_manager.log_formats.JsonFormat"},
+    },
+    "handlers": {
+        "console": {"class": "logging.StreamHandler", "formatter": LOG_FORMAT, "filters": ["work", "mask"]},
+    },
     "root": {"handlers": ["console"], "level": env.str("LOG_LEVEL", default="INFO")},
     "loggers": {"django-q": {"handlers": ["console"], "level": "WARNING", "propagate": False}},
 }

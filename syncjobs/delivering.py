@@ -40,6 +40,7 @@ from syncjobs.budgets import load_budgets, save_budgets
 from syncjobs.connector_cache import OpenConnectors
 from syncjobs.failures import Failure, close_alerts_without_failures, record_failures
 from syncjobs.health import note_connection_failure, note_connection_success
+from syncjobs.log_context import working_on
 from syncjobs.models import Delivery, DeliveryAttempt, FailedRecord
 from syncjobs.outbox import FUNCTION_OF_KIND, Kind, State, claim_batch, next_due, refuse_cancellation
 from syncjobs.refund_delivery import send_refund
@@ -76,13 +77,21 @@ def deliver_next(owner: str, connectors: OpenConnectors, *, only: Any = None) ->
         return 0
     load_budgets()
     calls.delivery_id = batch[0].pk if len(batch) == 1 else None
-    outcomes = send(connector, kind, batch)
-    try:
-        store_outcomes(connection, kind, outcomes, now)
-    finally:
-        calls.flush()
-        save_budgets()
+    with working_on(connection=connection_id, **names_of(batch)):
+        outcomes = send(connector, kind, batch)
+        try:
+            store_outcomes(connection, kind, outcomes, now)
+        finally:
+            calls.flush()
+            save_budgets()
     return len(batch)
+
+
+def names_of(batch: Sequence[Delivery]) -> dict[str, object]:
+    """For the log: which deliveries, about which orders."""
+    orders = [str(delivery.order_id) for delivery in batch if delivery.order_id]
+    names: dict[str, object] = {"delivery": ",".join(str(delivery.pk) for delivery in batch)}
+    return {**names, "order": ",".join(orders)} if orders else names
 
 
 def cannot_open(owner: str, connection_id: int, kind: str, error: Exception, only: Any) -> int:

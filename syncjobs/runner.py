@@ -26,6 +26,7 @@ from syncjobs.budgets import load_budgets, save_budgets
 from syncjobs.context import LeaseLost, RunContext, SliceOver, load_ahead
 from syncjobs.flows import flow_of
 from syncjobs.health import note_connection_failure, note_connection_success
+from syncjobs.log_context import working_on
 from syncjobs.models import Run, Schedule
 from syncjobs.retry import LADDER, jittered
 from syncjobs.timing import LEASE
@@ -164,6 +165,17 @@ def execute(
     stopping: Callable[[], bool] = lambda: False,
 ) -> Run:
     """Executes a claimed run to its end, its slice's end, or its failure. Never raises for remote trouble."""
+    with working_on(run=run.pk, function=run.function, connection=run.connection_id):
+        return execute_slice(run, owner, seconds, progress, stopping)
+
+
+def execute_slice(
+    run: Run,
+    owner: str,
+    seconds: float | None,
+    progress: Callable[[Run], None] | None,
+    stopping: Callable[[], bool],
+) -> Run:
     context = RunContext(run, owner, seconds=seconds, progress=progress, stopping=stopping)
     try:
         if not context.connection.connector_class.stores_in_hub:

@@ -55,6 +55,7 @@ class Delivery(models.Model):
             models.Index(fields=["run_at", "id"], condition=Q(state__in=["pending", "retry"]), name="delivery_queue"),
             models.Index(fields=["lease_until"], condition=Q(state="sending"), name="delivery_leases"),
             models.Index(fields=["connection", "-id"], name="delivery_history"),
+            models.Index(fields=["kind"], condition=Q(state="failed"), name="delivery_failed"),
         ]
 
     def __str__(self) -> str:

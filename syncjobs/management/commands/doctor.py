@@ -8,22 +8,18 @@ from datetime import timedelta
 from typing import Any
 
 from cryptography.fernet import Fernet
-from django.conf import settings
 from django.core import checks
 from django.core.management.base import BaseCommand
-from django.db import DatabaseError, connection
-from django.db.migrations.executor import MigrationExecutor
 from django.utils import timezone
-from redis import Redis, RedisError
 
 from carts.credential_store import StoredTokens
 from carts.encryption import CredentialsUnreadable
 from carts.models import Connection
 from syncjobs.checks import TAG
-from syncjobs.models import Delivery, WorkerProcess
+from syncjobs.models import Delivery
+from syncjobs.readiness import Finding, look_at_broker, look_at_database, look_at_workers
 
-Finding = tuple[bool, str, str]
-WORKER_IS_SILENT_AFTER = timedelta(seconds=60)
+Line = tuple[bool, str, str]
 
 
 class Command(BaseCommand):
@@ -31,7 +27,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         attention = False
-        parts: list[Callable[[], Iterator[Finding]]] = [settings_ok, database_ok, broker_ok, workers_ok, connections_ok]
+        parts: list[Callable[[], Iterator[Line]]] = [settings_ok, database_ok, broker_ok, workers_ok, connections_ok]
         for part in parts:
             for ok, text, help_text in part():
                 attention = attention or not ok
@@ -43,7 +39,7 @@ class Command(BaseCommand):
             sys.exit(1)
 
 
-def settings_ok() -> Iterator[Finding]:
+def settings_ok() -> Iterator[Line]:
     everything = checks.run_checks() + checks.run_checks(tags=[TAG], include_deployment_checks=True)
     found = {message.id: message for message in everything if not message.is_silenced()}.values()
     if not found:
@@ -52,40 +48,28 @@ def settings_ok() -> Iterator[Finding]:
         yield False, f"{message.id}: {message.msg}", str(message.hint or "")
 
 
-def database_ok() -> Iterator[Finding]:
-    try:
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT 1")
-    except DatabaseError as error:
-        yield False, f"database: {error}", "Check DATABASE_URL and that the server runs."
-        return
-    yield True, f"database: {connection.vendor}", ""
-    executor = MigrationExecutor(connection)
-    missing = executor.migration_plan(executor.loader.graph.leaf_nodes())
-    yield not missing, f"migrations: {len(missing)} missing", "Run: manage.py migrate"
+def database_ok() -> Iterator[Line]:
+    yield from map(line_of, look_at_database())
 
 
-def broker_ok() -> Iterator[Finding]:
-    if not settings.REDIS_URL:
-        yield True, "broker: the database", ""
-        return
-    try:
-        Redis.from_url(settings.REDIS_URL).ping()
-        yield True, "broker: Redis", ""
-    except RedisError as error:
-        yield False, f"broker: Redis does not answer ({error})", "Check REDIS_URL and that the server runs."
+def broker_ok() -> Iterator[Line]:
+    yield line_of(look_at_broker())
 
 
-def workers_ok() -> Iterator[Finding]:
-    alive = WorkerProcess.objects.filter(beat_at__gt=timezone.now() - WORKER_IS_SILENT_AFTER).count()
-    yield alive > 0, f"workers: {alive} running", "Start one: manage.py worker"
+def line_of(finding: Finding) -> Line:
+    detail = f" ({finding.detail})" if finding.detail else ""
+    return finding.ok, f"{finding.name}: {finding.message}{detail}", finding.help
+
+
+def workers_ok() -> Iterator[Line]:
+    yield line_of(look_at_workers())
     late = Delivery.objects.filter(
         state=Delivery.State.PENDING, run_at__lt=timezone.now() - timedelta(minutes=10)
     ).count()
     yield late == 0, f"deliveries waiting for more than 10 minutes: {late}", "Look at the warehouse's alerts."
 
 
-def connections_ok() -> Iterator[Finding]:
+def connections_ok() -> Iterator[Line]:
     for item in Connection.objects.order_by("pk"):
         try:
             item.read_credentials()
