@@ -227,12 +227,16 @@ class OrderChangeWriter(Protocol):
 
 @runtime_checkable
 class ProductWriter(Protocol):
+    """Takes the products of the other side: a cart those of its warehouse, a warehouse those of its shops. Goes with
+    ``ProductReader``: the hub compares with what the reader lists, and finds products that exist by their SKU."""
+
     def product_rules(self) -> ProductRules:
-        """How products must be for this cart. Asks the remote nothing."""
+        """How products must be for this system. Asks the remote nothing."""
         ...
 
     def write_products(self, family: ProductFamilyChange) -> Sequence[WriteResult]:
-        """Creates or changes one family. One result per variant, ``WriteResult.reference`` being the variant's; a done
-        one may carry a ``reason``: what of it was left alone. A variant without a result was not written.
-        ``OutcomeUnknown``: write it again with ``in_doubt``, never as if it were new."""
+        """Creates or changes one family; never deletes. One result per variant, ``WriteResult.reference`` being the
+        variant's; a done one may carry a ``reason``: what of it was left alone. A variant without a result was not
+        written. ``OutcomeUnknown``: it is written again with ``in_doubt``; then what the first call created must be found
+        by its SKU and not be created twice."""
         ...

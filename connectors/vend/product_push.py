@@ -70,6 +70,9 @@ def rules_of(options: VendOptions) -> ProductRules:
         most_variants=MOST_VARIANTS,
         most_attributes=MOST_ATTRIBUTES,
         plain_skus=True,
+        keeps_handle=True,
+        unique_names=True,
+        distinct_variants=True,
         supply_by_supplier=True,
     )
 
