@@ -172,6 +172,7 @@ def fill_order(order: Order, record: OrderRecord, references: References) -> Non
     order.shipping_total = record.shipping_total
     order.tax_total = record.tax_total
     order.total = record.total
+    order.unexplained = record.unexplained
     order.ship_method = record.ship_method[:120]
     order.note = record.note
     order.payments = [

@@ -95,8 +95,8 @@ class OrderAdmin(PageAdmin):
     # The list -------------------------------------------------------------------------------------------------------
 
     @display(description="Order", ordering="number")
-    def order_number(self, order: Order) -> str:
-        return order.number
+    def order_number(self, order: Order) -> SafeString:
+        return format_html('<span class="im-nowrap">{}</span>', order.number)
 
     @display(description="Status", ordering="status")
     def state(self, order: Order) -> SafeString:

@@ -9,12 +9,13 @@ from django.db.models import Count, DecimalField, F, Prefetch, Q, QuerySet, Sum,
 from django.db.models.functions import Coalesce, Greatest
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import URLPattern, path
+from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from unfold.decorators import display
 
 from carts.admin.base import MerchantFilter, PageAdmin, PersonAction, WarehouseFilter, person
 from carts.admin.filters import StateFilter
-from carts.badges import clock, quantity, state_badge
+from carts.badges import clock, muted, quantity, state_badge
 from carts.book_checks import BookError
 from carts.forms.orders import ParcelForm, ShipForm
 from carts.models import Order, PickOrder, PickShipmentLine
@@ -83,16 +84,16 @@ class PickOrderAdmin(PageAdmin):
         )
 
     @display(description="Order", ordering="number")
-    def order_number(self, pick_order: PickOrder) -> str:
-        return pick_order.number
+    def order_number(self, pick_order: PickOrder) -> SafeString:
+        return format_html('<span class="im-nowrap">{}</span>', pick_order.number)
 
     @display(description="State", ordering="status")
     def state(self, pick_order: PickOrder) -> SafeString:
         return state_badge(pick_order.status, pick_order.get_status_display())
 
     @display(description="Customer", ordering="customer_name")
-    def customer(self, pick_order: PickOrder) -> str:
-        return pick_order.customer_name or "–"
+    def customer(self, pick_order: PickOrder) -> str | SafeString:
+        return pick_order.customer_name or muted("Walk-in customer")
 
     @display(description="To pick")
     def open_items(self, pick_order: Any) -> str:

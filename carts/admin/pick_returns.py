@@ -8,12 +8,13 @@ from django.contrib import admin, messages
 from django.db.models import Count, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import URLPattern, path
+from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from unfold.decorators import display
 
 from carts.admin.base import MerchantFilter, PageAdmin, PersonAction, WarehouseFilter, person
 from carts.admin.filters import StateFilter
-from carts.badges import clock, state_badge
+from carts.badges import clock, muted, state_badge
 from carts.book_checks import BookError
 from carts.forms.returns import ReceiveForm
 from carts.models import PickReturn, Refund
@@ -67,20 +68,20 @@ class PickReturnAdmin(PageAdmin):
         return super().get_queryset(request).annotate(line_count=Count("lines"))
 
     @display(description="Return", ordering="number")
-    def return_number(self, pick_return: PickReturn) -> str:
-        return pick_return.number
+    def return_number(self, pick_return: PickReturn) -> SafeString:
+        return format_html('<span class="im-nowrap">{}</span>', pick_return.number)
 
     @display(description="State", ordering="status")
     def state(self, pick_return: PickReturn) -> SafeString:
         return state_badge(pick_return.status, pick_return.get_status_display())
 
     @display(description="Order", ordering="order_number")
-    def order(self, pick_return: PickReturn) -> str:
-        return pick_return.order_number or "–"
+    def order(self, pick_return: PickReturn) -> SafeString:
+        return format_html('<span class="im-nowrap">{}</span>', pick_return.order_number or "–")
 
     @display(description="Customer", ordering="customer_name")
-    def customer(self, pick_return: PickReturn) -> str:
-        return pick_return.customer_name or "–"
+    def customer(self, pick_return: PickReturn) -> str | SafeString:
+        return pick_return.customer_name or muted("Walk-in customer")
 
     @display(description="Lines")
     def items(self, pick_return: Any) -> int:

@@ -87,8 +87,8 @@ class RefundAdmin(PageAdmin):
     )
 
     @display(description="Return", ordering="number")
-    def refund_number(self, refund: Refund) -> str:
-        return refund.number
+    def refund_number(self, refund: Refund) -> SafeString:
+        return format_html('<span class="im-nowrap">{}</span>', refund.number)
 
     @display(description="Status", ordering="status")
     def state(self, refund: Refund) -> SafeString:

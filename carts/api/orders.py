@@ -49,6 +49,7 @@ class OrderSerializer(HubSerializer):
             "shipping_total",
             "tax_total",
             "total",
+            "unexplained",
             "customer",
             "customer_name",
             "customer_email",

@@ -47,6 +47,7 @@ class Order(models.Model):
     shipping_total = MoneyField()
     tax_total = MoneyField()
     total = MoneyField()
+    unexplained = MoneyField(help_text="What of the total the lines, charges and taxes as sent leave open.")
     customer = models.ForeignKey(Customer, on_delete=models.SET_NULL, null=True, blank=True, related_name="orders")
     customer_name = models.CharField(max_length=300, blank=True)
     customer_email = models.CharField(max_length=254, blank=True)

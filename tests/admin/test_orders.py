@@ -119,6 +119,12 @@ class TestPage:
         assert "[masked]" in text
         assert SECRET not in text
 
+    def test_money_that_nothing_explains_is_shown(self, shop: Shop, member: Client) -> None:
+        assert "Not explained" not in page(member, shop.order)
+        Order.objects.update(unexplained=Decimal("-2.5"))
+        text = page(member, shop.order)
+        assert "Not explained" in text and "2.50" in text
+
     def test_it_is_read_only(self, shop: Shop, member: Client) -> None:
         url = reverse("admin:carts_order_change", args=[shop.order.pk])
         assert member.post(url, {"status": "confirmed"}).status_code == 405

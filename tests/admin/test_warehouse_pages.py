@@ -35,6 +35,11 @@ class TestPickList:
         assert pick_order.number in text
         assert "2 in 1 line" in text
 
+    def test_a_walk_in_customer_is_called_so(self, pick_order: PickOrder, member: Client) -> None:
+        PickOrder.objects.update(customer_name="")
+        text = member.get(reverse("admin:carts_pickorder_changelist")).content.decode()
+        assert "Walk-in customer" in text
+
     def test_done_ones_are_left_out_until_asked_for(self, pick_order: PickOrder, member: Client) -> None:
         PickOrder.objects.update(status="shipped")
         url = reverse("admin:carts_pickorder_changelist")

@@ -42,6 +42,7 @@ def test_an_order_with_everything_that_belongs_to_it(client: APIClient, world: W
 
     assert shown["external_id"] == order.external_id
     assert (shown["total"], shown["tax_total"], shown["discount_total"]) == ("45.50", "0.00125", "0.00")
+    assert shown["unexplained"] == "0.00"
     assert shown["placed_at"] == "2026-07-01T09:30:00Z"
     assert shown["ship_to"]["street1"] == ADDRESS.street1
     assert [(line["sku"], line["quantity"], line["shipped"]) for line in shown["lines"]] == [

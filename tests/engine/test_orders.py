@@ -221,6 +221,16 @@ def test_tax_inclusive_store_keeps_the_totals_as_sent(db: None, settings: object
         assert order.tax_total == Decimal(str(raw["totals"]["tax"]))  # type: ignore[index]
 
 
+def test_what_the_parts_do_not_explain_of_a_total_is_kept(world: World) -> None:
+    odd = world.sell((world.product(), 1), total_price=Decimal(100), total_tax=Decimal(15))
+    plain = world.sell((world.product(), 1))
+    world.download()
+    line = world.order(odd).lines.get()
+    assert world.order(odd).total == 115
+    assert world.order(odd).unexplained == 100 - line.total
+    assert world.order(plain).unexplained == 0
+
+
 def test_the_raw_payload_is_kept_per_version(world: World) -> None:
     sale = world.sell(note="first")
     world.download()
