@@ -8,6 +8,7 @@ order, or raise a typed error of ``connectors.errors``.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
 from typing import Protocol, runtime_checkable
 
 from connectors.records import (
@@ -181,12 +182,14 @@ class WebhookSource(Protocol):
 
 @runtime_checkable
 class ConsignmentReader(Protocol):
-    def read_consignments(self, cursor: str) -> Iterator[Page[ConsignmentRecord]]:
-        """Every stock document changed since ``cursor``, with its lines, whatever its outlet, oldest change first."""
+    def read_consignments(self, cursor: str, since: datetime | None = None) -> Iterator[Page[ConsignmentRecord]]:
+        """Every stock document changed since ``cursor``, whatever its outlet, oldest change first. Lines come with those
+        that moved stock, save for documents last changed before ``since``: those are history."""
         ...
 
     def read_consignment(self, external_id: str) -> ConsignmentRecord:
-        """One stock document as it is now. Raises ``RecordRefused`` when it does not exist."""
+        """One stock document as it is now, with its lines if it moved stock. Raises ``RecordRefused`` when it does not
+        exist."""
         ...
 
 

@@ -32,7 +32,7 @@ class ConsignmentState(StrEnum):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConsignmentLineRecord:
     """One article of a consignment. ``count`` is what was ordered, sent or expected, ``received`` what arrived or was
-    counted; None when the remote does not say."""
+    counted; None when the remote does not say. ``problem``: why this line moved no stock, "" if it did."""
 
     product_id: str
     sku: str = ""
@@ -40,12 +40,15 @@ class ConsignmentLineRecord:
     count: Decimal | None = None
     received: Decimal | None = None
     cost: Decimal | None = None
+    problem: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConsignmentRecord:
     """A stock document of a shop. ``outlet_id`` is where the goods are or arrive, ``source_outlet_id`` where a transfer
-    comes from. ``version`` grows with every change."""
+    comes from. ``version`` grows with every change, also of a line. ``has_lines``: False when the lines were not read,
+    because the document moved no stock (yet), or moved it before the reader was asked to look. The one line of a MANUAL
+    adjustment holds what was added (or taken) as ``received``."""
 
     external_id: str
     kind: ConsignmentKind
@@ -60,13 +63,15 @@ class ConsignmentRecord:
     sent_at: datetime | None = None
     received_at: datetime | None = None
     updated_at: datetime | None = None
+    has_lines: bool = True
     lines: tuple[ConsignmentLineRecord, ...] = ()
     payload: bytes = b""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OutboundStockLine:
-    """``quantity`` of an adjustment is signed: what is added to (or taken from) the level. Of a transfer it is what moves."""
+    """``quantity`` of an adjustment is signed: what is added to (or taken from) the level. Of a transfer it is what moves;
+    below zero in a later step that corrects an earlier one of its kind, so that less has moved in all."""
 
     reference: str
     sku: str

@@ -78,6 +78,25 @@ class VendClient:
     def customers(self, cursor: str) -> Iterator[FeedPage]:
         return self.feed("customers", cursor, page_size=RECORDS_PER_PAGE, deleted="true")
 
+    def consignments(self, cursor: str) -> Iterator[FeedPage]:
+        """Stock documents of all outlets."""
+        return self.feed("consignments", cursor, page_size=REFERENCES_PER_PAGE)
+
+    def consignment_lines(self, consignment_id: str, expected: int = 0) -> tuple[list[bytes], int]:
+        """(all lines of a stock document, the highest of their versions). ``expected``: how many there should be, which
+        saves the look at the empty page behind them."""
+        lines: list[bytes] = []
+        after = 0
+        while True:
+            params = {"after": after or None, "page_size": RECORDS_PER_PAGE}
+            page = self.session.get(f"consignments/{quoted(consignment_id)}/products", params).decode(shapes.RecordPage)
+            following = highest_version(page) if page.data else 0
+            if page.data and (not after or following > after):
+                lines += [plain(record) for record in page.data]
+            if following <= after or (expected and len(lines) >= expected):
+                return lines, max(after, following)
+            after = following
+
     def price_books(self) -> Iterator[FeedPage]:
         return self.feed("price_books", page_size=REFERENCES_PER_PAGE)
 
@@ -124,6 +143,9 @@ class VendClient:
 
     def sale(self, sale_id: str) -> bytes:
         return single(self.session.get(f"sales/{quoted(sale_id)}"))
+
+    def consignment(self, consignment_id: str) -> bytes:
+        return single(self.session.get(f"consignments/{quoted(consignment_id)}"))
 
     def customer(self, customer_id: str) -> bytes:
         return single(self.get("customers", item=customer_id))

@@ -459,10 +459,51 @@ class InventoryRow(Loose):
 class StockAdjustment(Loose):
     id: Text = None
     product_id: Text = None
+    outlet_id: Text = None
+    quantity: Decimal | None = None
+    reason: Text = None
+    custom_inventory_adjustment_reason_id: Text = None
+    created_at: Text = None
+    version: int | None = None
 
 
 class StockAdjustments(Loose):
     data: list[StockAdjustment] | None = None
+
+
+class Consignment(Loose):
+    """Section 3.10."""
+
+    id: Text = None
+    type: Text = None
+    status: Text = None
+    outlet_id: Text = None
+    source_outlet_id: Text = None
+    reference: Text = None
+    name: Text = None
+    consignment_date: Text = None
+    received_at: Text = None
+    created_at: Text = None
+    updated_at: Text = None
+    deleted_at: Text = None
+    product_count: int | None = None
+    total_count_gain: Decimal | None = None
+    total_count_loss: Decimal | None = None
+    version: int | None = None
+
+
+class ConsignmentLine(Loose):
+    """Quantities are numbers as texts."""
+
+    product_id: Text = None
+    product_sku: Text = None
+    count: Decimal | None = None
+    received: Decimal | None = None
+    cost: Decimal | None = None
+    is_included: Flag = None
+    status: Text = None
+    deleted_at: Text = None
+    version: int | None = None
 
 
 class Webhook(Loose):
