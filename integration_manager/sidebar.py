@@ -79,6 +79,7 @@ def navigation(request: HttpRequest) -> list[dict[str, Any]]:
         settings.append(link(request, "Groups", "groups", "auth_group_changelist"))
     if works_here(request.user):
         settings.append(link(request, "API tokens", "key", "carts_apitoken_changelist"))
+        settings.append(link(request, "Alerts by e-mail", "forward_to_inbox", "carts_alertsubscription_changelist"))
     settings.append(link(request, "My preferences", "tune", "carts_preference_changelist"))
     groups.append(("Settings", settings))
     return [{"title": title, "items": items, "separator": False} for title, items in groups]

@@ -7,6 +7,7 @@ from datetime import timedelta
 from django.utils import timezone
 from django_q.brokers import get_broker
 
+from carts.alert_mail import send_alert_mails
 from syncjobs.drain import sweep
 from syncjobs.models import WorkerProcess
 from syncjobs.retention import prune
@@ -20,6 +21,7 @@ def tick() -> None:
     now = timezone.now()
     sweep()
     dispatch_due(now)
+    send_alert_mails(now)
     for worker in WorkerProcess.objects.filter(beat_at__lt=now - WORKER_IS_DEAD_AFTER):
         worker.delete()
         get_broker(worker.name).delete_queue()

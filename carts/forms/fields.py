@@ -6,7 +6,7 @@ from typing import Any
 
 from django import forms
 
-PLAIN_INPUTS = (forms.CheckboxInput, forms.HiddenInput, forms.RadioSelect)
+PLAIN_INPUTS = (forms.CheckboxInput, forms.HiddenInput, forms.RadioSelect, forms.CheckboxSelectMultiple)
 
 
 class HubForm(forms.Form):

@@ -1,4 +1,4 @@
-from carts.models.alerts import Alert
+from carts.models.alerts import Alert, AlertMail, AlertSubscription
 from carts.models.authorizations import Authorization
 from carts.models.builtin import PickLine, PickOrder, PickReturn, PickReturnLine, PickShipment, PickShipmentLine
 from carts.models.catalogue import Customer, Product, ProductLink
@@ -10,6 +10,8 @@ from carts.models.stock import OutletLevel, StockLevel
 
 __all__ = [
     "Alert",
+    "AlertMail",
+    "AlertSubscription",
     "ApiToken",
     "Authorization",
     "Cart",

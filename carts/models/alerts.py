@@ -49,3 +49,43 @@ class Alert(models.Model):
 
     def __str__(self) -> str:
         return self.message
+
+
+class AlertSubscription(models.Model):
+    """How one user wants to hear of one merchant's alerts. ``at_once`` holds keys of ``carts.alert_subjects``; the rest
+    comes in a digest at ``digest_hours`` (0 to 23, in the user's time zone)."""
+
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="alert_subscriptions")
+    merchant = models.ForeignKey(Merchant, on_delete=models.CASCADE, related_name="alert_subscriptions")
+    is_on = models.BooleanField(default=True)
+    at_once = models.JSONField(default=list, blank=True)
+    digest_hours = models.JSONField(default=list, blank=True)
+    last_digest_at = models.DateTimeField(help_text="The hour up to which digests were made.")
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["user", "merchant"], name="one_alert_subscription_per_merchant")]
+
+    def __str__(self) -> str:
+        return f"Alerts of {self.merchant} for {self.user}"
+
+
+class AlertMail(models.Model):
+    """That a subscriber is told of an alert: once. Made before it is sent, so that nothing is forgotten half-way."""
+
+    subscription = models.ForeignKey(AlertSubscription, on_delete=models.CASCADE, related_name="mails")
+    alert = models.ForeignKey(Alert, on_delete=models.CASCADE, related_name="mails")
+    at_once = models.BooleanField()
+    created_at = models.DateTimeField(auto_now_add=True)
+    run_at = models.DateTimeField()
+    attempts = models.PositiveIntegerField(default=0)
+    sent_at = models.DateTimeField(null=True, blank=True)
+    error = models.TextField(blank=True, default="")
+
+    class Meta:
+        ordering = ["-pk"]
+        constraints = [models.UniqueConstraint(fields=["subscription", "alert"], name="one_mail_per_alert")]
+        indexes = [models.Index(fields=["run_at"], condition=Q(sent_at=None), name="alert_mail_queue")]
+
+    def __str__(self) -> str:
+        return f"{self.alert} to {self.subscription.user}"

@@ -19,7 +19,13 @@ COMMON = {"index", "password_change", "password_change_done", "search", "carts_p
 # Django's own machinery without a page of its own.
 LEFT_OUT = {"app_list", "autocomplete", "view_on_site"}
 ACCOUNTS = ("auth_user_", "auth_group_", "carts_merchant_")
-POST_ONLY = ("carts_cart_test", "carts_warehouse_test", "syncjobs_run_sync", "syncjobs_run_preview")
+POST_ONLY = (
+    "carts_alertsubscription_try",
+    "carts_cart_test",
+    "carts_warehouse_test",
+    "syncjobs_run_sync",
+    "syncjobs_run_preview",
+)
 
 Names = list[tuple[str, tuple[str, ...]]]
 
