@@ -61,6 +61,11 @@ def adopt_orphans() -> None:
         ctypes.CDLL(None, use_errno=True).prctl(PR_SET_CHILD_SUBREAPER, 1)
 
 
+def host_name() -> str:
+    """As it is written to ``WorkerProcess.host``."""
+    return socket.gethostname()[:120]
+
+
 class Supervisor:
     """Runs until SIGTERM or SIGINT. ``slots`` is how many things are done at once; the first slot takes urgent work
     only, so that a long sweep never delays an order."""
@@ -100,7 +105,7 @@ class Supervisor:
     def register(self) -> None:
         with transaction.atomic():
             self.worker = WorkerProcess.objects.create(
-                name=self.name, host=socket.gethostname()[:120], pid=os.getpid(), beat_at=timezone.now()
+                name=self.name, host=host_name(), pid=os.getpid(), beat_at=timezone.now()
             )
             DrainSlot.objects.bulk_create(
                 DrainSlot(worker=self.worker, name=f"{self.name}/{number}", urgent_only=number == 0 and self.slots > 1)

@@ -17,6 +17,7 @@ from connectors.functions import Function, Role
 from connectors.registry import all_connectors
 from syncjobs.models import ApiCall, Delivery, Run, WorkerProcess
 from syncjobs.schedule import new_run
+from syncjobs.supervisor import host_name
 from tests.engine.conftest import World
 from tests.engine.conftest import world as world  # the fixture
 from tests.factories import make_builtin_warehouse, make_cart, make_order
@@ -229,6 +230,19 @@ def test_doctor_sees_a_failing_connection(well: None, manage: Callable[..., Outc
 
 
 # prune
+
+
+@pytest.mark.parametrize(("host", "seconds", "status"), [("here", 5, 0), ("here", 61, 1), ("elsewhere", 5, 1)])
+def test_a_worker_of_this_host_can_be_asked_for(
+    db: None, manage: Callable[..., Outcome], host: str, seconds: int, status: int
+) -> None:
+    WorkerProcess.objects.create(
+        name="w",
+        host=host_name() if host == "here" else host,
+        pid=1,
+        beat_at=timezone.now() - timedelta(seconds=seconds),
+    )
+    assert manage("worker", "--is-alive").status == status
 
 
 def test_prune_deletes_what_is_older_than_its_retention(db: None, manage: Callable[..., Outcome]) -> None:
