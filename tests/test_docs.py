@@ -193,7 +193,8 @@ def test_every_environment_variable_is_documented() -> None:
 def test_the_example_environment_names_every_variable() -> None:
     named = re.findall(r"^#? ?([A-Z_]+)=", page(".env.example"), re.MULTILINE)
     assert len(named) == len(set(named))
-    assert set(named) == variables_of_settings()
+    of_containers = set(re.findall(r"\$\{([A-Z_]+)", page("compose.yaml")))
+    assert set(named) == variables_of_settings() | of_containers
 
 
 def test_documented_defaults_are_those_of_the_settings() -> None:
