@@ -1,0 +1,20 @@
+"""The destinations under test: key of the connector -> the class that opens it."""
+
+from __future__ import annotations
+
+from connectors.registry import load
+from tests.connectors.destinations.capabilities import Capability
+from tests.connectors.destinations.destination import Destination
+
+DESTINATIONS: dict[str, str] = {
+    "builtin": "tests.connectors.destinations.builtin.BuiltinDestination",
+}
+
+
+def destination_class(key: str) -> type[Destination]:
+    return load(DESTINATIONS[key])  # type: ignore[no-any-return]
+
+
+def destinations_that(*needs: Capability) -> list[str]:
+    """The keys of those that can do all of this."""
+    return [key for key in DESTINATIONS if all(destination_class(key).can(need) for need in needs)]
