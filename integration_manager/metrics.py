@@ -7,7 +7,7 @@ is counted over the last five minutes: rows expire, so a total since the beginni
 from __future__ import annotations
 
 import hmac
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 
 from django.conf import settings
@@ -15,16 +15,20 @@ from django.db.models import Count, Min, Q
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
-from prometheus_client.core import GaugeMetricFamily, InfoMetricFamily, Metric
+from prometheus_client.core import GaugeMetricFamily, HistogramMetricFamily, InfoMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from carts.models import Alert, Order
+from carts.models import Alert, Cart, Order
 from connectors.functions import Lane
+from syncjobs.latency import SPANS, latencies
 from syncjobs.models import ApiCall, Delivery, DeliveryAttempt, DrainSlot, Run, WebhookEvent, WorkerProcess
+from syncjobs.models.latency import CLASS_ENDS, LatencyCount
 from syncjobs.readiness import WORKER_IS_SILENT_AFTER
 
 LATELY = timedelta(minutes=5)
 LOOPBACK = ("127.0.0.1", "::1")
+# A subset of CLASS_ENDS: a thousand carts shall not make a million lines.
+BUCKET_ENDS = (1, 5, 10, 30, 60, 300, 900, 3600, 21600, 86400)
 WAITING = (Delivery.State.PENDING, Delivery.State.RETRY)
 
 
@@ -47,6 +51,16 @@ def may_read(request: HttpRequest) -> bool:
     return is_direct and request.META.get("REMOTE_ADDR") in LOOPBACK
 
 
+def buckets_of(counts: Sequence[int]) -> Iterator[tuple[str, float]]:
+    """Cumulative, at some of the class ends, as Prometheus wants them."""
+    running = 0
+    for end, count in zip(CLASS_ENDS, counts, strict=False):
+        running += count
+        if end in BUCKET_ENDS:
+            yield str(float(end)), running
+    yield "+Inf", sum(counts)
+
+
 class HubCollector(Collector):
     """All figures of one moment. A constant number of queries."""
 
@@ -63,6 +77,7 @@ class HubCollector(Collector):
         yield from self.deliveries()
         yield from self.calls()
         yield from self.orders()
+        yield from self.latencies()
         yield from self.alerts()
         yield from self.workers()
 
@@ -143,6 +158,32 @@ class HubCollector(Collector):
         for status in unfinished:
             family.add_metric([status.value], counts.get(status.value, 0))
         yield family
+
+    def latencies(self) -> Iterator[Metric]:
+        """Since the beginning as a histogram, the last 24 hours and 30 days as quantiles (1 is the slowest)."""
+        ever = HistogramMetricFamily(
+            "hub_order_latency_seconds", "How long orders took, by cart and step.", labels=["cart", "name", "step"]
+        )
+        names = dict(Cart.objects.values_list("pk", "name"))
+        for row in LatencyCount.objects.filter(period=LatencyCount.Period.EVER).order_by("cart_id", "step"):
+            labels = [str(row.cart_id), names[row.cart_id], row.step]
+            ever.add_metric(labels, list(buckets_of(row.counts)), row.seconds)
+        yield ever
+        lately = GaugeMetricFamily(
+            "hub_order_latency_quantile_seconds",
+            "The same within a window.",
+            labels=["cart", "name", "step", "window", "quantile"],
+        )
+        for window in SPANS:
+            for (cart_id, step), tally in latencies(names, window, self.now).items():
+                labels = [str(cart_id), names[cart_id], step, window]
+                for quantile, value in (
+                    ("0.5", tally.percentile(0.5)),
+                    ("0.95", tally.percentile(0.95)),
+                    ("1", tally.slowest),
+                ):
+                    lately.add_metric([*labels, quantile], value or 0)
+        yield lately
 
     def alerts(self) -> Iterator[Metric]:
         family = GaugeMetricFamily("hub_alerts_open", "Open alerts, by kind and severity.", labels=["kind", "severity"])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -13,13 +12,8 @@ from django.db.models.functions import TruncDay, TruncHour
 from django.utils import timezone
 
 from carts.models import Order
-
-# Upper ends of the classes into which latencies are counted, in seconds: percentiles follow from the counts, so the
-# database sends a few rows however many orders there are. Fine where it matters, coarse above.
-CLASS_ENDS = (
-    *(1, 2, 3, 5, 7, 10, 15, 20, 30, 45, 60, 90, 120, 180, 240, 300, 420, 600, 900, 1200, 1800, 2700, 3600),
-    *(5400, 7200, 10800, 14400, 21600, 28800, 43200, 86400, 172800, 345600, 604800, 2592000),
-)
+from syncjobs.latency import percentile
+from syncjobs.models.latency import CLASS_ENDS
 
 
 @dataclass(frozen=True)
@@ -45,21 +39,6 @@ class Span:
 
 
 SPANS = {"24h": Span("24h", "24 hours", 24, True), "30d": Span("30d", "30 days", 30, False)}
-
-
-def percentile(counts: Sequence[int], share: float) -> float | None:
-    """The latency in seconds below which ``share`` of the orders lie; within a class as if evenly spread."""
-    total = sum(counts)
-    if not total:
-        return None
-    wanted, seen = share * total, 0
-    for index, count in enumerate(counts):
-        if count and seen + count >= wanted:
-            low = CLASS_ENDS[index - 1] if index else 0
-            high = CLASS_ENDS[index] if index < len(CLASS_ENDS) else CLASS_ENDS[-1]
-            return low + (high - low) * (wanted - seen) / count
-        seen += count
-    return float(CLASS_ENDS[-1])
 
 
 def charts(orders: QuerySet[Order], span: Span, now: datetime) -> dict[str, Any]:

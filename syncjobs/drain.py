@@ -24,6 +24,7 @@ from connectors.functions import Lane
 from syncjobs import inbox, outbox, runner
 from syncjobs.connector_cache import OpenConnectors
 from syncjobs.delivering import deliver_next
+from syncjobs.latency import count_latencies
 from syncjobs.models import Delivery, DrainSlot, Run, WebhookEvent
 from syncjobs.schedule import dispatch_due
 from syncjobs.timing import LEASE, TIMING
@@ -138,6 +139,8 @@ def work(owner: str, keeper: LeaseKeeper, *, urgent_only: bool, seconds: float) 
                 sweep()
             if clock.is_time("dispatch", TIMING.dispatch):
                 dispatch_due()
+            if clock.is_time("latencies", TIMING.latencies):
+                count_latencies(timezone.now())
             step = 0
             if anything_due():
                 with keeper.holding():

@@ -9,6 +9,7 @@ from django_q.brokers import get_broker
 
 from carts.alert_mail import send_alert_mails
 from syncjobs.drain import sweep
+from syncjobs.latency import prune_latencies
 from syncjobs.models import WorkerProcess
 from syncjobs.retention import prune
 from syncjobs.schedule import dispatch_due
@@ -27,3 +28,4 @@ def tick() -> None:
         get_broker(worker.name).delete_queue()
     if now.minute == PRUNE_MINUTE:
         prune()
+        prune_latencies(now)

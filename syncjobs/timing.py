@@ -28,6 +28,8 @@ class Timing:
     # How often abandoned work is looked for, and due schedules.
     sweep: float = 5.0
     dispatch: float = 1.0
+    # How often the orders' latencies are counted.
+    latencies: float = 10.0
     # The supervisor: how often it looks and beats, when it calls a silent slot again, and when it takes the cluster for
     # deaf - not before a new cluster had time to start.
     look: float = 0.5

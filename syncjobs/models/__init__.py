@@ -2,6 +2,7 @@ from syncjobs.models.calls import ApiCall, ApiCallBody
 from syncjobs.models.deliveries import Delivery, DeliveryAttempt
 from syncjobs.models.failures import FailedRecord
 from syncjobs.models.inbox import WebhookEvent
+from syncjobs.models.latency import LatencyCount, LatencyCursor
 from syncjobs.models.runs import Run, Schedule
 from syncjobs.models.workers import DrainSlot, RateBudget, WorkerProcess
 
@@ -12,6 +13,8 @@ __all__ = [
     "DeliveryAttempt",
     "DrainSlot",
     "FailedRecord",
+    "LatencyCount",
+    "LatencyCursor",
     "RateBudget",
     "Run",
     "Schedule",

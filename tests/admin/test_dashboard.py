@@ -14,8 +14,10 @@ from django.urls import reverse
 from django.utils import timezone
 
 from carts.models import Connection, Order
-from integration_manager.throughput import CLASS_ENDS, SPANS, charts, percentile
+from integration_manager.throughput import SPANS, charts
+from syncjobs.latency import percentile
 from syncjobs.models import WorkerProcess
+from syncjobs.models.latency import CLASS_ENDS
 from tests.admin.worlds import Shop, make_user
 from tests.factories import make_builtin_warehouse, make_merchant
 

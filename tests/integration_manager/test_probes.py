@@ -114,7 +114,7 @@ def test_metrics_need_as_many_queries_for_many_as_for_one(
     for _ in range(3):
         world.sell()
     world.download()
-    with django_assert_num_queries(14):
+    with django_assert_num_queries(18):
         figures(client)
 
 
