@@ -17,7 +17,7 @@ from django.db import transaction
 from django.db.models import QuerySet
 from django.utils import timezone
 
-from carts import book_returns
+from carts import book_products, book_returns
 from carts.book_checks import FIVE_PLACES, BookError, LocationFinder, check_fields, check_lines, parts_to_ship
 from carts.book_records import level_record, product_page, shipment_record
 from carts.book_stock import KEYS_PER_QUERY, WAITING, StockChange, lock_book, move, needs_of, parts_of, set_stock, total
@@ -44,7 +44,9 @@ from connectors.records import (
     OutboundOrder,
     OutboundRefund,
     Page,
+    ProductFamilyChange,
     ProductRecord,
+    ProductRules,
     ShipmentRecord,
     WriteResult,
 )
@@ -249,6 +251,14 @@ class WarehouseBook:
         """Sets what lies on the shelf, per (location, SKU, quantity); ``available`` follows. Else as
         ``set_available``."""
         return set_stock(self.warehouse_pk, "on_hand", rows)
+
+    # Products
+
+    def take_products(self, family: ProductFamilyChange, rules: ProductRules) -> list[WriteResult]:
+        """Creates or changes one family. Raises ``OutcomeUnknown``."""
+        with database_trouble(OutcomeUnknown), transaction.atomic():
+            lock_book(self.warehouse_pk)
+            return book_products.write_family(self.warehouse_pk, family, rules)
 
     # Feeds
 

@@ -36,6 +36,7 @@ PORTS: dict[Role, dict[Function, type]] = {
         Function.SHIPMENT_PICKUP: ports.ShipmentReader,
         Function.INVENTORY_PICKUP: ports.InventoryReader,
         Function.PRODUCT_PICKUP: ports.ProductReader,
+        Function.PRODUCT_DETAIL_SYNC: ports.ProductWriter,
     },
 }
 

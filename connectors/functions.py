@@ -114,6 +114,14 @@ WAREHOUSE_FUNCTIONS: dict[Function, FunctionFacts] = {
     Function.PRODUCT_PICKUP: FunctionFacts(
         Lane.CATALOGUE, 60, None, "Takes products and price lists from the warehouse."
     ),
+    Function.PRODUCT_DETAIL_SYNC: FunctionFacts(
+        Lane.CATALOGUE,
+        15,
+        None,
+        "Creates and changes the products of the shops at the warehouse, except those of a shop whose own Product Detail "
+        "Sync is on.",
+        False,
+    ),
     Function.REFUND_SENDING: FunctionFacts(Lane.ORDERS, 0, None, "Sends returns to the warehouse."),
     Function.STOCK_ADJUSTMENT_SYNC: FunctionFacts(
         Lane.STOCK, 0, None, "Books stock adjustments of the shops at the warehouse (beta).", False

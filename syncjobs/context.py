@@ -145,6 +145,8 @@ class RunContext:
             "attempts": 1,  # a run that gets on is not one that kills workers
         }
         self.run.attempts = 1
+        if self.run.preview:
+            values["preview"] = self.run.preview
         if cursor is not None:
             self.run.cursor_after = cursor
             values["cursor_after"] = cursor
@@ -169,7 +171,7 @@ class RunContext:
             raise SliceOver
 
     def preview(self, **row: object) -> None:
-        """Adds a row to the report of a dry run."""
+        """Adds a row to the run's report: of a dry run what it would do, of any other what it left alone."""
         if len(self.run.preview) < PREVIEW_ROWS:
             self.run.preview.append({name: str(value) for name, value in row.items()})
 

@@ -1,9 +1,10 @@
-"""A run inside a run: another function of the same connection must be done first."""
+"""A run inside a run: another function must be done first."""
 
 from __future__ import annotations
 
 import time
 
+from carts.models import Connection
 from connectors.functions import Function
 from syncjobs.context import RunContext
 from syncjobs.models import Run
@@ -13,20 +14,23 @@ WAIT_SECONDS = 20.0
 POLL_SECONDS = 0.05
 
 
-def run_first(context: RunContext, function: Function) -> Run | None:
-    """Runs ``function`` to its end, now, from a start that lies after this call. Returns the finished run, or None when
-    the function is switched off. When another worker reads the same feed, waits for it and reads again after it."""
-    if not context.connection.function_is_on(function):
+def run_first(context: RunContext, function: Function, connection: Connection | None = None) -> Run | None:
+    """Runs ``function`` of the same connection (or of this one) to its end, now, from a start that lies after this call.
+    Returns the finished run, or None when the function is switched off. When another worker reads the same feed, waits
+    for it and reads again after it."""
+    connection = connection or context.connection
+    if not connection.function_is_on(function):
         return None
     from syncjobs.runner import claim_run, execute
 
     deadline = time.monotonic() + WAIT_SECONDS
-    run = request_run(context.connection, function, Run.Trigger.HUB)
+    run = request_run(connection, function, Run.Trigger.HUB)
     while True:
         claimed = claim_run(run.pk, context.owner)
         if claimed is not None:
             finished = execute(claimed, context.owner, stopping=context.stopping)
-            context.run.count(order_reads=1)
+            if function is Function.ORDER_DOWNLOAD:
+                context.run.count(order_reads=1)
             return finished
         run = Run.objects.get(pk=run.pk)
         if run.state in (Run.State.DONE, Run.State.FAILED, Run.State.CANCELLED):

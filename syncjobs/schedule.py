@@ -31,6 +31,7 @@ SEQUENCE = (
     (Role.WAREHOUSE, Function.INVENTORY_PICKUP),
     (Role.CART, Function.CUSTOMER_SYNC),
     (Role.CART, Function.PRODUCT_PICKUP),
+    (Role.WAREHOUSE, Function.PRODUCT_DETAIL_SYNC),
     (Role.CART, Function.PRODUCT_DETAIL_SYNC),
     (Role.CART, Function.INVENTORY_SYNC),
 )

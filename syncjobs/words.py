@@ -39,9 +39,20 @@ WORDS: dict[str, str | tuple[str, str]] = {
         "products whose SKU the warehouse does not have",
     ),
     "duplicate_sku": ("SKU used more than once", "SKUs used more than once"),
-    "left_alone": (
-        "product whose supply price was left alone, because it has no supplier there",
-        "products whose supply prices were left alone, because they have no supplier there",
+    "left_alone": ("product of which a part was left alone", "products of which a part was left alone"),
+    "kept_by_other": ("product that another shop keeps", "products that other shops keep"),
+    "led_by_warehouse": (
+        "shop left out, because it takes its details from the warehouse",
+        "shops left out, because they take their details from the warehouse",
+    ),
+    "not_goods": (
+        "gift card, service or composite left out",
+        "gift cards, services and composites left out",
+    ),
+    "not_sold": ("product left out, because it is not sold", "products left out, because they are not sold"),
+    "gone": (
+        "product deleted in the shop and kept at the warehouse",
+        "products deleted in the shop and kept at the warehouse",
     ),
     "refused_before": (
         "product refused before and not changed since",
@@ -54,7 +65,7 @@ WORDS: dict[str, str | tuple[str, str]] = {
     "refused": "refused",
     "waiting": "waiting",
 }
-HIDDEN = {"order_reads"}
+HIDDEN = {"order_reads", "seen", "of"}
 
 
 def counts_in_words(counts: Mapping[str, int]) -> str:

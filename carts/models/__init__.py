@@ -1,7 +1,7 @@
 from carts.models.alerts import Alert, AlertMail, AlertSubscription
 from carts.models.authorizations import Authorization
 from carts.models.builtin import PickLine, PickOrder, PickReturn, PickReturnLine, PickShipment, PickShipmentLine
-from carts.models.catalogue import Customer, Product, ProductLink
+from carts.models.catalogue import Customer, Product, ProductLink, ProductMatch, PushedProduct, SentProduct
 from carts.models.connections import Cart, Connection, FunctionSetting, Location, Outlet, Warehouse
 from carts.models.merchants import ApiToken, Membership, Merchant, Preference
 from carts.models.orders import Order, OrderEvent, OrderLine, OrderPayload, Shipment, ShipmentLine
@@ -36,8 +36,11 @@ __all__ = [
     "Preference",
     "Product",
     "ProductLink",
+    "ProductMatch",
+    "PushedProduct",
     "Refund",
     "RefundLine",
+    "SentProduct",
     "Shipment",
     "ShipmentLine",
     "StockLevel",

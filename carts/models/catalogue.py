@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.db import models
 from django.db.models import Q
 
-from carts.models.connections import Cart, Connection
+from carts.models.connections import Cart, Connection, Warehouse
 from connectors.records import ProductKind
 
 
@@ -66,26 +66,50 @@ class Product(models.Model):
         return self.family_id or self.external_id
 
 
-class ProductLink(models.Model):
-    """A product of a warehouse at one cart: which article it is there, and what the cart last acknowledged of it.
+class ProductMatch(models.TextChoices):
+    """How a product of one side was found to be the product of the other."""
+
+    HAND = "hand", "Linked by hand"
+    HANDLE = "handle", "Handle"
+    SKU = "sku", "Equal SKU"
+    PLAIN_SKU = "plain_sku", "SKU without special characters"
+    CREATED = "created", "Created by the hub"
+
+
+class PushedProduct(models.Model):
+    """A product (``product``) that is written to the other side: which article it is there, and what that side last
+    acknowledged of it.
 
     ``acknowledged`` holds a fingerprint per field. ``product_updated_at`` and ``rules`` say which state of the product,
-    and of the cart's options, was looked at last: while both hold there is nothing to do. ``problem`` is why it was not
-    written; ``tried`` is the fingerprint of a change that was refused, which is not sent again. ``in_doubt_since``: a
-    creation got no answer.
+    and of the other side's options, was looked at last: while both hold there is nothing to do. ``problem`` is why it was
+    not written; ``tried`` is the fingerprint of a change that was refused, which is not sent again. ``note`` is what was
+    left alone when it was written last. ``in_doubt_since``: a creation got no answer.
     """
 
-    cart = models.ForeignKey(Cart, on_delete=models.CASCADE, related_name="product_links")
-    product = models.ForeignKey(Product, on_delete=models.CASCADE, related_name="cart_links")
     remote_id = models.CharField(max_length=120, blank=True)
+    matched_by = models.CharField(max_length=12, blank=True, choices=ProductMatch.choices)
     acknowledged = models.JSONField(default=dict, blank=True)
     product_updated_at = models.DateTimeField(null=True, blank=True)
     rules = models.CharField(max_length=16, blank=True)
     checked_at = models.DateTimeField(null=True, blank=True)
     written_at = models.DateTimeField(null=True, blank=True)
     problem = models.CharField(max_length=500, blank=True)
+    note = models.CharField(max_length=500, blank=True)
     tried = models.CharField(max_length=32, blank=True)
     in_doubt_since = models.DateTimeField(null=True, blank=True)
+
+    product: models.ForeignKey[Product, Product]
+
+    class Meta:
+        abstract = True
+
+
+class ProductLink(PushedProduct):
+    """A product of a warehouse is a product of a cart (``remote_id`` is its id there). Product Detail Sync of the cart
+    writes by it; stock and orders follow it. Without ``remote_id`` nothing is linked: the row only says why."""
+
+    cart = models.ForeignKey(Cart, on_delete=models.CASCADE, related_name="product_links")
+    product = models.ForeignKey(Product, on_delete=models.CASCADE, related_name="cart_links")
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["cart", "product"], name="product_link_is_unique")]
@@ -96,6 +120,24 @@ class ProductLink(models.Model):
 
     def __str__(self) -> str:
         return f"{self.product} at {self.cart}"
+
+
+class SentProduct(PushedProduct):
+    """A product of a cart that is sent to its warehouse (``remote_id`` is its id there), by Product Detail Sync of the
+    warehouse."""
+
+    warehouse = models.ForeignKey(Warehouse, on_delete=models.CASCADE, related_name="sent_products")
+    product = models.ForeignKey(Product, on_delete=models.CASCADE, related_name="sent_as")
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["warehouse", "product"], name="sent_product_is_unique")]
+        indexes = [
+            models.Index(fields=["warehouse", "remote_id"], name="sent_product_by_remote"),
+            models.Index(fields=["warehouse"], condition=~Q(problem=""), name="sent_product_problems"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.product} at {self.warehouse}"
 
 
 class Customer(models.Model):

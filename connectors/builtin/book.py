@@ -12,7 +12,9 @@ from connectors.records import (
     OutboundOrder,
     OutboundRefund,
     Page,
+    ProductFamilyChange,
     ProductRecord,
+    ProductRules,
     ShipmentRecord,
     WriteResult,
 )
@@ -67,3 +69,7 @@ class Book(Protocol):
     def levels(self, cursor: str) -> Iterator[Page[LevelRecord]]: ...
 
     def products(self, cursor: str) -> Iterator[Page[ProductRecord]]: ...
+
+    def take_products(self, family: ProductFamilyChange, rules: ProductRules) -> Sequence[WriteResult]:
+        """Creates or changes one family; see ``ports.ProductWriter.write_products``."""
+        ...

@@ -5,7 +5,9 @@ It is the reference implementation of the warehouse ports: no HTTP, the same pro
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 from connectors.base import Connector, Environment
 from connectors.builtin.book import Book
@@ -17,6 +19,7 @@ from connectors.ports import (
     LocationReader,
     OrderWriter,
     ProductReader,
+    ProductWriter,
     RefundWriter,
     ShipmentReader,
 )
@@ -27,14 +30,38 @@ from connectors.records import (
     OutboundOrder,
     OutboundRefund,
     Page,
+    ProductFamilyChange,
     ProductRecord,
+    ProductRules,
     ShipmentRecord,
     TestStep,
     WriteResult,
 )
-from connectors.settings_fields import Settings
+from connectors.settings_fields import Settings, setting
 
 ORDERS_PER_CALL = 100
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BuiltinOptions(Settings):
+    retail_price_list: str = setting(
+        "Price list for the shops' retail prices",
+        help="With Product Detail Sync: where the retail prices of the shops' products go.",
+        default="retail",
+        advanced=True,
+    )
+    supply_price_list: str = setting(
+        "Price list for the shops' supply prices",
+        help="With Product Detail Sync: where the supply prices of the shops' products go.",
+        default="buy",
+        advanced=True,
+    )
+
+    @classmethod
+    def check(cls, values: dict[str, Any]) -> Mapping[str, str]:
+        if values["retail_price_list"].casefold() == values["supply_price_list"].casefold():
+            return {"supply_price_list": "Choose another list than that of the retail prices."}
+        return {}
 
 
 class BuiltinWarehouse(
@@ -45,6 +72,7 @@ class BuiltinWarehouse(
     ShipmentReader,
     InventoryReader,
     ProductReader,
+    ProductWriter,
     LocationReader,
 ):
     """The warehouse that comes with the hub. Needs ``environment.resources["book"]``; raises ``ConfigurationInvalid``
@@ -58,9 +86,11 @@ class BuiltinWarehouse(
     roles = frozenset({Role.WAREHOUSE})
     levels_are_live = True
     stores_in_hub = True
+    Options = BuiltinOptions
 
-    def __init__(self, options: Settings, credentials: Settings, environment: Environment) -> None:
+    def __init__(self, options: BuiltinOptions, credentials: Settings, environment: Environment) -> None:
         super().__init__(options, credentials, environment)
+        self.options = options
         book = environment.resources.get("book")
         if book is None:
             raise ConfigurationInvalid(
@@ -94,6 +124,17 @@ class BuiltinWarehouse(
 
     def read_products(self, cursor: str) -> Iterator[Page[ProductRecord]]:
         return self.book.products(cursor)
+
+    def product_rules(self) -> ProductRules:
+        return ProductRules(
+            retail_price_list="retail",
+            retail_price_name=self.options.retail_price_list,
+            supply_price_list="supply",
+            supply_price_name=self.options.supply_price_list,
+        )
+
+    def write_products(self, family: ProductFamilyChange) -> Sequence[WriteResult]:
+        return self.book.take_products(family, self.product_rules())
 
     def read_locations(self) -> Sequence[LocationRecord]:
         return self.book.locations()

@@ -29,6 +29,7 @@ FLOWS: dict[tuple[Role, Function], str] = {
     (Role.WAREHOUSE, Function.SHIPMENT_PICKUP): "syncjobs.flows.shipments.pull_shipments",
     (Role.WAREHOUSE, Function.INVENTORY_PICKUP): "syncjobs.flows.inventory_pickup.pull_levels",
     (Role.WAREHOUSE, Function.PRODUCT_PICKUP): "syncjobs.flows.catalogue.pull_products",
+    (Role.WAREHOUSE, Function.PRODUCT_DETAIL_SYNC): "syncjobs.flows.product_sync.take_products",
 }
 
 

@@ -58,7 +58,7 @@ CUSTOMER_COLUMNS = [
 
 
 def pull_products(context: RunContext) -> None:
-    """Stores the products and, when any changed at a warehouse, lets its carts have them at once."""
+    """Stores the products and, when any changed, lets the other side have them at once where it wants them."""
     reader = cast(ProductReader, context.connector)
     changed = 0
     for page in context.pages(reader.read_products(context.start_cursor())):
@@ -74,8 +74,12 @@ def pull_products(context: RunContext) -> None:
             context.run.count(products=len(page.records), rejected=rejected)
         changed += len(page.records)
         context.check_slice()
-    if changed and not context.run.dry_run and context.connection.role == Role.WAREHOUSE:
+    if not changed or context.run.dry_run:
+        return
+    if context.connection.role == Role.WAREHOUSE:
         tell_carts(context.warehouse)
+    else:
+        tell_warehouse(context.cart)
 
 
 def tell_carts(warehouse: Warehouse) -> None:
@@ -88,6 +92,15 @@ def tell_carts(warehouse: Warehouse) -> None:
     )
     for cart in carts:
         request_run(cart, Function.PRODUCT_DETAIL_SYNC, Run.Trigger.HUB)
+
+
+def tell_warehouse(cart: Cart) -> None:
+    """Queues a Product Detail Sync for the cart's warehouse if it takes the cart's products."""
+    warehouse = cart.warehouse
+    if warehouse is None or not warehouse.is_active or cart.function_is_on(Function.PRODUCT_DETAIL_SYNC):
+        return
+    if warehouse.function_is_on(Function.PRODUCT_DETAIL_SYNC):
+        request_run(warehouse, Function.PRODUCT_DETAIL_SYNC, Run.Trigger.HUB)
 
 
 def pull_customers(context: RunContext) -> None:
@@ -183,6 +196,8 @@ def customer_of(connection: Connection, record: CustomerRecord) -> Customer:
 
 def refresh_products(context: RunContext) -> None:
     """Reads the product feed on from its cursor, in the middle of another flow. Runs on its own session."""
+    if context.connection.connector_class.stores_in_hub:
+        return
     reader = context.second_connector
     if not isinstance(reader, ProductReader):
         return

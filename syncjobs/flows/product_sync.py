@@ -1,60 +1,44 @@
-"""Product Detail Sync: the warehouse's products to a cart - created once, afterwards only what differs.
+"""Product Detail Sync. Of a cart: the warehouse's products to it. Of a warehouse: the products of its carts to it.
 
-A product is due when it, or what the cart's options want of it, is not what was looked at last (``ProductLink``); so a
-round in which nothing changed is one query and no call. Due families are compared with what the cart shows and what it
-acknowledged, page by page.
+One side leads for each cart: a cart whose own Product Detail Sync is on takes its details from the warehouse, so the
+warehouse never takes that cart's products. Nothing goes round in a circle.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
-from datetime import datetime, timedelta
-from functools import cached_property
-from itertools import islice
-from typing import TypeVar, cast
+from collections.abc import Sequence
+from typing import cast
 
-import msgspec
-from django.db.models import Exists, Max, OuterRef, Q, QuerySet
-from django.utils import timezone
+from django.db.models import Count, Exists, OuterRef, Q, QuerySet, Subquery
 
-from carts.models import Cart, Product, ProductLink, Warehouse
-from connectors.errors import ConfigurationInvalid, OutcomeUnknown
+from carts.models import Cart, FunctionSetting, Product, ProductLink, SentProduct, Warehouse
+from carts.remote import open_connector
+from connectors.errors import ConfigurationInvalid, RemoteUnavailable
 from connectors.functions import Function
 from connectors.ports import ProductReader, ProductWriter
-from connectors.product_rules import match_key
-from connectors.records import ProductFamilyChange, ProductKind, ProductRules, VariantChange, WriteResult
+from connectors.records import ProductKind
 from syncjobs.context import PREVIEW_PAGES, RunContext
-from syncjobs.failures import Failure, record_failures, settle_external
-from syncjobs.flows.catalogue import product_of, refresh_products
-from syncjobs.flows.product_plan import CartIndex, Claims, Member, Plan, Problem, fingerprint, name_key, plan_family
+from syncjobs.flows.catalogue import product_of, refresh_products, tell_carts
+from syncjobs.flows.product_plan import Member
+from syncjobs.flows.product_push import ProductPush
+from syncjobs.flows.product_routes import ToCart, ToWarehouse, chunks
 from syncjobs.models import FailedRecord, Run
+from syncjobs.nested import run_first
 from syncjobs.schedule import request_run
 
-PRODUCTS_PER_PAGE = 200
-LOOKUP_CHUNK = 500
-SCAN_CHUNK = 1000
-# How long after a creation without an answer the remote may still be carrying it out.
-DOUBT_LASTS = timedelta(minutes=2)
-# One family whose answers get lost must not keep the others from being written; a remote in trouble must.
-MOST_UNKNOWN = 3
-LONGEST_PROBLEM = 500
-WRITTEN = [
-    "remote_id",
-    "acknowledged",
-    "product_updated_at",
-    "rules",
-    "checked_at",
-    "written_at",
-    "problem",
-    "tried",
-    "in_doubt_since",
-]
-
-T = TypeVar("T")
+GONE = "Deleted in the shop. Nothing is deleted at the warehouse."
+LEFT_OUT_SHOWN = 20
+WHY_LEFT_OUT = {
+    ProductKind.GIFT_CARD: "A gift card is nothing that lies in a warehouse.",
+    ProductKind.SERVICE: "A service is nothing that lies in a warehouse.",
+    ProductKind.DISCOUNT: "A discount is nothing that lies in a warehouse.",
+    ProductKind.COMPOSITE: "A composite consists of other products; these are sent.",
+}
+NOT_SOLD = "The shop does not sell it at present."
 
 
 def push_products(context: RunContext) -> None:
+    """The warehouse's products to a cart."""
     warehouse = context.cart.warehouse
     if warehouse is None:
         raise ConfigurationInvalid(
@@ -67,375 +51,156 @@ def push_products(context: RunContext) -> None:
         if context.run.dry_run:
             context.preview(sku="", what="nothing", field="", now="", then=rules.off_reason)
         return
-    ProductPush(context, warehouse, writer, rules).run()
+    push = ProductPush(context, ToCart(warehouse, context.cart), writer, rules)
+    push.run(int(context.start_cursor() or 0) if context.run.full else 0)
 
 
-class ProductPush:
-    """One run. ``unsettled`` holds families whose outcome is unknown: they are not touched again in this run."""
-
-    def __init__(self, context: RunContext, warehouse: Warehouse, writer: ProductWriter, rules: ProductRules) -> None:
-        self.context = context
-        self.warehouse = warehouse
-        self.cart: Cart = context.cart
-        self.writer = writer
-        self.rules = rules
-        self.rules_mark = fingerprint(rules)
-        self.unsettled: set[str] = set()
-        self.trouble: OutcomeUnknown | None = None
-        self.unknown = 0
-        # The hub's list of the cart's products lags behind: at first, and after every page that created some.
-        self.is_behind = True
-
-    def run(self) -> None:
-        run = self.context.run
-        after = int(self.context.start_cursor() or 0) if run.full else 0
-        while page := list(self.due().filter(pk__gt=after)[:PRODUCTS_PER_PAGE]):
-            after = page[-1].pk
-            if run.dry_run:
-                self.preview(self.plans(page))
-                run.pages += 1
-                if self.context.preview_is_long_enough():
-                    break
-                continue
-            if self.is_behind:
-                refresh_products(self.context)
-                self.is_behind = False
-            self.carry_out(self.plans(page), str(after) if run.full else None)
-            self.context.check_slice()
-        if self.trouble is not None:
-            raise self.trouble
-
-    # --- what is due -------------------------------------------------------------------------------------------------
-
-    def due(self) -> QuerySet[Product]:
-        """Products to be looked at: changed ones, ones in doubt, and those with a problem when the cart's products
-        changed since it was found. All of them in a full pass."""
-        products = self.candidates().order_by("pk")
-        if self.context.run.full:
-            return products
-        mine = ProductLink.objects.filter(cart=self.cart, product=OuterRef("pk"))
-        done = mine.filter(
-            product_updated_at=OuterRef("updated_at"), rules=self.rules_mark, in_doubt_since__isnull=True
-        )
-        if self.cart_changed_at is not None:
-            done = done.exclude(~Q(problem="") & Q(checked_at__lt=self.cart_changed_at))
-        return products.exclude(Exists(done))
-
-    @cached_property
-    def cart_changed_at(self) -> datetime | None:
-        changed: datetime | None = Product.objects.filter(connection_id=self.cart.pk).aggregate(at=Max("updated_at"))[
-            "at"
-        ]
-        return changed
-
-    # --- planning ----------------------------------------------------------------------------------------------------
-
-    def plans(self, page: Sequence[Product]) -> list[Plan]:
-        families = self.families(page)
-        rows = [row for members in families.values() for row in members]
-        links = {
-            link.product_id: link
-            for part in chunks(rows)
-            for link in ProductLink.objects.filter(cart=self.cart, product__in=part)
-        }
-        index = self.index(families, links)
-        claims = self.claims(index)
-        full = self.context.run.full
-        return [
-            plan_family(key, members, links, index, self.rules, claims, full=full) for key, members in families.items()
-        ]
-
-    def families(self, page: Sequence[Product]) -> dict[str, list[Product]]:
-        """Family key -> all its members, in their order; the families of the page that were not looked at yet."""
-        families: dict[str, list[Product]] = {}
-        keys = {row.family_key for row in page} - self.unsettled
-        if self.context.run.full:  # a family belongs to the page of its first member
-            keys -= self.met_earlier(keys, page[0].pk)
-        for part in chunks(sorted(keys)):
-            of_part = Q(family_id__in=part) | Q(family_id="", external_id__in=part)
-            for row in self.candidates().filter(of_part).order_by("pk"):
-                families.setdefault(row.family_key, []).append(row)
-        return families
-
-    def candidates(self) -> QuerySet[Product]:
-        return Product.objects.filter(
-            connection_id=self.warehouse.pk, deleted=False, is_active=True, kind=ProductKind.GOODS
-        )
-
-    def met_earlier(self, keys: set[str], first_pk: int) -> set[str]:
-        earlier = self.candidates().filter(pk__lt=first_pk)
-        met: set[str] = set()
-        for part in chunks(sorted(keys)):
-            rows = earlier.filter(Q(family_id__in=part) | Q(family_id="", external_id__in=part))
-            met.update(row.family_key for row in rows.only("family_id", "external_id"))
-        return met
-
-    def index(self, families: dict[str, list[Product]], links: dict[int, ProductLink]) -> CartIndex:
-        rows = [row for members in families.values() for row in members]
-        index = CartIndex(
-            self.rules,
-            ids={link.remote_id for link in links.values() if link.remote_id},
-            handles={key.casefold() for key in families},
-            skus={key for row in rows if (key := match_key(row.sku, self.rules))},
-            names={name_key(row.name) for row in rows},
-        )
-        for product in self.cart_products():
-            index.add(product)
-        return index
-
-    def cart_products(self) -> Iterable[Product]:
-        """The cart's products as the hub knows them; for a preview of a cart that was never read, its first pages."""
-        stored = Product.objects.filter(connection_id=self.cart.pk, deleted=False)
-        reader = self.context.connector
-        if self.context.run.dry_run and not stored.exists() and isinstance(reader, ProductReader):
-            pages = islice(reader.read_products(""), PREVIEW_PAGES)
-            return [product_of(self.cart, record) for page in pages for record in page.records if not record.deleted]
-        return stored.iterator(chunk_size=SCAN_CHUNK)
-
-    def claims(self, index: CartIndex) -> Claims:
-        """Which articles of the cart are linked already."""
-        ids = set(index.by_id)
-        for rows in (*index.by_handle.values(), *index.by_sku.values()):
-            ids.update(row.external_id for row in rows)
-        claims = Claims()
-        for part in chunks(sorted(ids)):
-            linked = ProductLink.objects.filter(cart=self.cart, remote_id__in=part, product__deleted=False)
-            linked = linked.filter(product__connection_id=self.warehouse.pk)
-            for link in linked.select_related("product").order_by("pk"):
-                claims.remote_ids.setdefault(link.remote_id, f"{link.product.family_key}|{link.product.external_id}")
-        return claims
-
-    # --- carrying out ------------------------------------------------------------------------------------------------
-
-    def carry_out(self, plans: Sequence[Plan], cursor: str | None) -> None:
-        waiting: list[Plan] = []
-        settled: list[Plan] = []
-        for plan in plans:
-            (settled if plan.change is None or self.was_refused(plan) else waiting).append(plan)
-        with self.context.page(None):
-            self.settle_without_call(settled)
-        for plan in waiting:
-            self.context.check_slice()
-            self.write(plan)
-        if cursor is not None:
-            with self.context.page(cursor):
-                pass
-
-    def was_refused(self, plan: Plan) -> bool:
-        """The very same change was refused before: it is not sent again."""
-        change = plan.change
-        if change is None or self.context.run.full:
-            return False
-        tried = {m.product.external_id: m.link.tried for m in plan.members if m.link is not None and m.link.tried}
-        return all(tried.get(variant.reference) == mark_of(change, variant) for variant in change.variants)
-
-    def settle_without_call(self, plans: Sequence[Plan]) -> None:
-        links: list[ProductLink] = []
-        failures: list[Failure] = []
-        healed: list[str] = []
-        for plan in plans:
-            known = known_problems(plan)
-            links += [self.link_of(member) for member in plan.members]
-            if plan.change is not None:
-                self.context.run.count(refused_before=1)
-                continue
-            for member, link in zip(plan.members, links[-len(plan.members) :], strict=True):
-                is_bad = plan.problem is not None or member.problem is not None
-                link.tried, link.problem = "", words_of(plan.problems) if is_bad else ""
-                if not is_bad and not plan.left_out:
-                    link.remote_id, link.acknowledged = member.remote_id, member.fingerprints()
-                    link.in_doubt_since = None
-            if plan.problems:
-                failures += new_failures(plan, plan.problems, known)
-            elif known:
-                healed.append(plan.key)
-            self.context.run.count(
-                left_alone=sum(member.left_alone for member in plan.members),
-                skipped=len(plan.members) if plan.left_out else 0,
-                unchanged=0 if plan.left_out or plan.problems else len(plan.members),
-            )
-        store(links)
-        self.file(failures, healed)
-
-    def write(self, plan: Plan) -> None:
-        change = plan.change
-        assert change is not None
-        if self.must_wait(plan):
-            self.unsettled.add(plan.key)
-            self.context.run.count(waiting=len(plan.members))
-            return
-        new = [member for member in plan.members if member.found is None and member.problem is None]
-        if new:
-            self.is_behind = True
-            with self.context.page(None):
-                self.doubt(new)
-        try:
-            results = self.writer.write_products(change)
-        except OutcomeUnknown as error:
-            self.leave_for_later(plan, error)
-            return
-        except Exception:
-            if not change.in_doubt:  # nothing was created: there is nothing to doubt
-                ProductLink.objects.filter(cart=self.cart, product__in=[m.product for m in new]).update(
-                    in_doubt_since=None
-                )
-            raise
-        with self.context.page(None):
-            self.settle(plan, results)
-
-    def must_wait(self, plan: Plan) -> bool:
-        """A creation whose answer was lost a moment ago may still be under way."""
-        now = timezone.now()
-        doubts = [m.link.in_doubt_since for m in plan.members if m.found is None and m.link and m.link.in_doubt_since]
-        return any(now - doubt < DOUBT_LASTS for doubt in doubts)
-
-    def doubt(self, members: Sequence[Member]) -> None:
-        now = timezone.now()
-        links = []
-        for member in members:
-            link = member.link or ProductLink(cart=self.cart, product=member.product)
-            link.in_doubt_since = link.in_doubt_since or now
-            links.append(link)
-        store(links)
-
-    def leave_for_later(self, plan: Plan, error: OutcomeUnknown) -> None:
-        """The family waits for another run; after a few of them the remote is taken to be in trouble."""
-        self.unsettled.add(plan.key)
-        self.trouble = error
-        self.unknown += 1
-        if self.unknown >= MOST_UNKNOWN:
-            raise error
-
-    def settle(self, plan: Plan, results: Sequence[WriteResult]) -> None:
-        """Takes in what the writer says. A member without a result was not written and stays due."""
-        change = plan.change
-        assert change is not None
-        answers = {result.reference: result for result in results}
-        written = {variant.reference: variant for variant in change.variants}
-        known = known_problems(plan)
-        refused = [Problem(result.reason, result.fix) for result in results if not result.ok]
-        problems = list(dict.fromkeys([*plan.problems, *refused]))
-        links: list[ProductLink] = []
-        for member in plan.members:
-            reference = member.product.external_id
-            result = answers.get(reference)
-            if reference in written and result is None:
-                continue
-            link = self.link_of(member)
-            link.tried, link.problem = "", ""
-            if member.problem is not None:
-                link.problem = words_of(problems)
-            elif result is not None and not result.ok:
-                link.problem, link.tried = words_of(problems), mark_of(change, written[reference])
-                link.in_doubt_since = None
-            else:
-                self.acknowledge(plan, member, link, result)
-            links.append(link)
-        store(links)
-        self.file(new_failures(plan, problems, known), [] if problems else [plan.key])
-
-    def acknowledge(self, plan: Plan, member: Member, link: ProductLink, result: WriteResult | None) -> None:
-        """The cart has it now as it should be. An article found after its creation got no answer is compared once
-        more."""
-        assert plan.change is not None
-        is_new = member.found is None
-        link.remote_id = result.remote_id if result is not None else member.remote_id
-        link.acknowledged = member.fingerprints()
-        link.in_doubt_since = None
-        if result is not None:
-            link.written_at = timezone.now()
-            left_alone = member.left_alone or bool(result.reason)
-            self.context.run.count(created=int(is_new), updated=int(not is_new), left_alone=int(left_alone))
-        if is_new and plan.change.in_doubt:
-            link.acknowledged, link.product_updated_at = {}, None
-
-    # --- keeping -----------------------------------------------------------------------------------------------------
-
-    def link_of(self, member: Member) -> ProductLink:
-        """The member's link, marked as looked at now."""
-        link = member.link or ProductLink(cart=self.cart, product=member.product)
-        link.product_updated_at, link.rules, link.checked_at = (
-            member.product.updated_at,
-            self.rules_mark,
-            timezone.now(),
-        )
-        return link
-
-    def file(self, failures: Sequence[Failure], healed: Sequence[str]) -> None:
-        rejected = record_failures(self.cart, Function.PRODUCT_DETAIL_SYNC, failures)
-        for part in chunks(healed):
-            settle_external(self.cart, Function.PRODUCT_DETAIL_SYNC, part)
-        self.context.run.count(rejected=rejected)
-
-    # --- preview -----------------------------------------------------------------------------------------------------
-
-    def preview(self, plans: Sequence[Plan]) -> None:
-        """What would be created, changed and refused, field by field."""
-        for plan in plans:
-            for problem in plan.problems:
-                self.context.preview(
-                    sku=plan.members[0].product.sku, what="refuse", field="", now="", then=problem.reason
-                )
-            self.context.run.count(rejected=int(bool(plan.problems)), skipped=len(plan.members) if plan.left_out else 0)
-            if plan.change is None:
-                continue
-            for one in plan.differences:
-                what = "create" if one.now is None else "change"
-                self.context.preview(sku=one.sku, what=what, field=one.name, now=one.now or "", then=one.then)
-            new = sum(not variant.remote_id for variant in plan.change.variants)
-            known = sum(bool(variant.remote_id) for variant in plan.change.variants)
-            self.context.run.count(create=new, update=known or int(not new))
+def take_products(context: RunContext) -> None:
+    """The products of its carts to a warehouse. A full run brings all of them (*Send products to the warehouse*), any
+    other run those that changed."""
+    warehouse, run = context.warehouse, context.run
+    writer = cast(ProductWriter, context.connector)
+    rules = writer.product_rules()
+    sources, led = product_sources(warehouse)
+    run.count(led_by_warehouse=0 if run.pages else len(led))
+    for cart in led if run.dry_run else ():
+        context.preview(sku="", what="leave out", field="", now="", then=words_of_led(cart, warehouse))
+    begin, _, after = (context.start_cursor() if run.full else "").partition(":")
+    if sources and run.full and not run.dry_run and not begin:
+        for cart in sources:
+            read_shop_first(context, cart)
+        run.counts = {**run.counts, "of": expected(sources)}
+    for cart in sources:
+        if begin and cart.pk < int(begin):
+            continue
+        route = ToWarehouse(cart, warehouse, sources)
+        push = ProductPush(context, route, writer, rules)
+        if run.dry_run and not Product.objects.filter(connection_id=cart.pk).exists():
+            preview_unread(push, cart)
+        else:
+            push.run(int(after) if begin and cart.pk == int(begin) else 0)
+        tell_what_is_left_out(context, cart)
+        if not run.dry_run:
+            finish(context, push, cart)
+    if not run.dry_run and {"created", "updated"} & run.counts.keys() and context.connector.stores_in_hub:
+        tell_carts(warehouse)
 
 
-def known_problems(plan: Plan) -> set[str]:
-    """What the family's members were told before."""
-    return {member.link.problem for member in plan.members if member.link is not None and member.link.problem}
+def product_sources(warehouse: Warehouse) -> tuple[list[Cart], list[Cart]]:
+    """(carts whose products this warehouse takes, carts that take their details from it), in a fixed order."""
+    leads = FunctionSetting.objects.filter(connection=OuterRef("pk"), function=Function.PRODUCT_DETAIL_SYNC, is_on=True)
+    carts = Cart.objects.filter(warehouse=warehouse, is_active=True).select_related("merchant").order_by("pk")
+    rows = [(cart, cart.is_led) for cart in carts.annotate(is_led=Exists(leads))]
+    return [cart for cart, is_led in rows if not is_led], [cart for cart, is_led in rows if is_led]
 
 
-def new_failures(plan: Plan, problems: Sequence[Problem], known: set[str]) -> list[Failure]:
-    """The failure of a family, unless it is the one that is known already."""
-    words = words_of(problems)
-    if not problems or words in known:
-        return []
-    return [
-        Failure(
-            external_id=plan.key,
-            cause="product_refused",
-            reason=words,
-            fix=next((problem.fix for problem in problems if problem.fix), ""),
-            payload=msgspec.json.encode(plan.change).decode() if plan.change is not None else "",
-        )
-    ]
-
-
-def words_of(problems: Sequence[Problem]) -> str:
-    return " ".join(dict.fromkeys(problem.reason for problem in problems))[:LONGEST_PROBLEM]
-
-
-def mark_of(change: ProductFamilyChange, variant: VariantChange) -> str:
-    """A fingerprint of what a change writes of one variant and of its family."""
-    return fingerprint(replace(change, variants=(variant,), in_doubt=False))
-
-
-def store(links: Sequence[ProductLink]) -> None:
-    """New links and changed ones, in one statement."""
-    for link in links:
-        link.pk = None
-    ProductLink.objects.bulk_create(
-        links, update_conflicts=True, unique_fields=["cart", "product"], update_fields=WRITTEN, batch_size=LOOKUP_CHUNK
+def words_of_led(cart: Cart, warehouse: Warehouse) -> str:
+    return (
+        f"{cart} takes its product details from {warehouse} (its Product Detail Sync is on), so its own products are not "
+        "sent there."
     )
 
 
-def chunks(items: Sequence[T]) -> Iterator[list[T]]:
-    iterator = iter(items)
-    while chunk := list(islice(iterator, LOOKUP_CHUNK)):
-        yield chunk
+def expected(sources: Sequence[Cart]) -> int:
+    """How many products a full pass goes over."""
+    products = Product.objects.filter(connection__in=[cart.pk for cart in sources], deleted=False, is_active=True)
+    return products.filter(kind=ProductKind.GOODS).count()
+
+
+def read_shop_first(context: RunContext, cart: Cart) -> None:
+    """Before everything is sent, the hub's list of the shop's products is brought up to date. Raises
+    ``RemoteUnavailable``."""
+    run = run_first(context, Function.PRODUCT_PICKUP, cart)
+    if run is not None and run.state != Run.State.DONE:
+        raise RemoteUnavailable(
+            f"The products of {cart} could not be read: {run.error or 'still running'}",
+            fix=run.fix or "Nothing to do: the next run tries again.",
+        )
+
+
+def preview_unread(push: ProductPush, cart: Cart) -> None:
+    """What would come of the first pages of a shop that was never read. Nothing is stored."""
+    connector = open_connector(cart)
+    families: dict[str, list[Member]] = {}
+    try:
+        for number, page in enumerate(connector.read_products("") if isinstance(connector, ProductReader) else ()):
+            if number >= PREVIEW_PAGES:
+                break
+            for record in page.records:
+                if record.kind is ProductKind.GOODS and record.is_active and not record.deleted:
+                    row = product_of(cart, record)
+                    families.setdefault(row.family_key, []).append(Member(row))
+    finally:
+        connector.close()
+    push.preview(push.plan(families))
+
+
+def tell_what_is_left_out(context: RunContext, cart: Cart) -> None:
+    """In a full run and in a preview: what of the shop is never sent, and why."""
+    if not (context.run.full or context.run.dry_run):
+        return
+    left = Product.objects.filter(connection_id=cart.pk, deleted=False).exclude(kind=ProductKind.GOODS, is_active=True)
+    numbers = left.aggregate(goods=Count("pk", filter=Q(kind=ProductKind.GOODS)), other=Count("pk"))
+    context.run.count(not_sold=numbers["goods"], not_goods=numbers["other"] - numbers["goods"])
+    for product in left.order_by("pk")[:LEFT_OUT_SHOWN] if context.run.dry_run else ():
+        why = WHY_LEFT_OUT.get(ProductKind(product.kind), NOT_SOLD)
+        context.preview(sku=product.sku or product.name, what="leave out", field="", now="", then=why)
+
+
+def finish(context: RunContext, push: ProductPush, cart: Cart) -> None:
+    """After a cart's products: those deleted in the shop are reported, and what was found or made is linked."""
+    counts = context.run.counts
+    gone = SentProduct.objects.filter(
+        warehouse=context.warehouse, product__connection_id=cart.pk, product__deleted=True
+    ).exclude(Q(remote_id="") | Q(problem=GONE))
+    context.run.count(gone=gone.update(problem=GONE))
+    if not counts.keys() & {"created", "updated", "unchanged", "kept_by_other"}:
+        return
+    if push.is_behind and counts.get("created"):
+        refresh_products(context)
+    with context.page(None):
+        link_pairs(context, cart)
+
+
+def link_pairs(context: RunContext, cart: Cart) -> None:
+    """Makes ``ProductLink`` of what this run found or created, where nothing else is linked."""
+    warehouse = context.warehouse
+    there = Product.objects.filter(connection_id=warehouse.pk, external_id=OuterRef("remote_id"), deleted=False)
+    linked = ProductLink.objects.filter(
+        cart=cart, remote_id=OuterRef("product__external_id"), product__connection_id=warehouse.pk
+    )
+    sent: QuerySet[SentProduct] = SentProduct.objects.filter(
+        warehouse=warehouse, product__connection_id=cart.pk, checked_at__gte=context.run.queued_at
+    )
+    new = (
+        sent.exclude(remote_id="")
+        .annotate(article=Subquery(there.values("pk")[:1]))
+        .filter(article__isnull=False)
+        .exclude(Exists(linked))
+        .values_list("article", "product__external_id", "matched_by")
+    )
+    for part in chunks(list(new)):
+        known = {
+            link.product_id: link
+            for link in ProductLink.objects.filter(cart=cart, product__in=[article for article, _, _ in part])
+        }
+        changed = []
+        fresh = {}
+        for article, cart_id, matched_by in part:
+            link = known.get(article)
+            if link is None:
+                fresh[article] = ProductLink(cart=cart, product_id=article, remote_id=cart_id, matched_by=matched_by)
+            elif not link.remote_id:
+                link.remote_id, link.matched_by = cart_id, matched_by
+                changed.append(link)
+        ProductLink.objects.bulk_create(fresh.values(), ignore_conflicts=True)
+        ProductLink.objects.bulk_update(changed, ["remote_id", "matched_by"])
 
 
 def push_again(record: FailedRecord, actor: str) -> None:
     """Lets the next Product Detail Sync try a family once more."""
-    links = ProductLink.objects.filter(cart_id=record.connection_id).filter(
-        Q(product__external_id=record.external_id) | Q(product__family_id=record.external_id)
-    )
-    links.update(tried="", problem="", product_updated_at=None)
+    of_family = Q(product__external_id=record.external_id) | Q(product__family_id=record.external_id)
+    again = {"tried": "", "problem": "", "product_updated_at": None}
+    ProductLink.objects.filter(of_family, cart_id=record.connection_id).update(**again)
+    SentProduct.objects.filter(of_family, warehouse_id=record.connection_id).update(**again)
     request_run(record.connection, Function.PRODUCT_DETAIL_SYNC, Run.Trigger.PERSON, requested_by=actor)

@@ -18,7 +18,7 @@ from connectors.builtin.connector import BuiltinWarehouse
 from connectors.errors import ConfigurationInvalid, OutcomeUnknown, RemoteUnavailable
 from connectors.functions import Role
 from connectors.records import OutboundCancellation, Page, ProductKind
-from connectors.settings_fields import Settings
+from connectors.settings_fields import SettingErrors, Settings
 from tests.factories import make_builtin_warehouse, make_location, make_outbound
 
 pytestmark = pytest.mark.django_db
@@ -53,12 +53,19 @@ def test_is_a_warehouse_that_does_all_of_the_main_road() -> None:
         "shipment_pickup",
         "inventory_pickup",
         "product_pickup",
+        "product_detail_sync",
         "refund_sending",
     ]
     assert BuiltinWarehouse.functions(Role.CART) == ()
     assert BuiltinWarehouse.levels_are_live
     assert BuiltinWarehouse.stores_in_hub
-    assert BuiltinWarehouse.Options.fields() == BuiltinWarehouse.Credentials.fields() == ()
+    assert BuiltinWarehouse.Credentials.fields() == ()
+    assert all(field.advanced for field in BuiltinWarehouse.Options.fields())
+
+
+def test_the_shops_two_prices_need_two_lists() -> None:
+    with pytest.raises(SettingErrors, match="another list"):
+        BuiltinWarehouse.Options.parse({"retail_price_list": "Buy"})
 
 
 def test_a_new_warehouse_is_ready_to_use(warehouse: Warehouse) -> None:

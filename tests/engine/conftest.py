@@ -5,16 +5,18 @@ from __future__ import annotations
 import uuid
 from collections.abc import Iterator
 from decimal import Decimal
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from django.utils import timezone
 
 from carts.connection_test import run_test
 from carts.models import Cart, Location, Merchant, Order, StockLevel, Warehouse
+from carts.remote import open_connector
 from carts.setup import check_settings, finish_new_connection
 from carts.warehouse_book import WarehouseBook
 from connectors.functions import Function
+from connectors.ports import ProductWriter
 from connectors.registry import connector_class
 from connectors.vend.sandbox import VendSandbox
 from syncjobs.connector_cache import OpenConnectors
@@ -106,6 +108,10 @@ class World:
 
     def order(self, sale: Any) -> Order:
         return Order.objects.get(external_id=sale["id"])
+
+    def book_rules(self) -> Any:
+        """How the built-in warehouse takes products."""
+        return cast(ProductWriter, open_connector(self.warehouse)).product_rules()
 
     def stock(self, sku: str, available: int | str) -> None:
         """Puts stock of an SKU at the warehouse's location."""
