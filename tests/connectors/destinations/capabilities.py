@@ -15,6 +15,7 @@ class Capability(StrEnum):
     INVENTORY = "tells stock"
     LOCATIONS = "tells its locations"
     PRODUCTS = "tells products"
+    PRODUCT_DETAILS = "takes products"
     ADJUSTMENTS = "takes stock adjustments"
     TRANSFERS = "takes stock transfers"
     RETURNS = "takes returns"
@@ -45,6 +46,7 @@ PORTS: dict[Capability, type] = {
     Capability.INVENTORY: ports.InventoryReader,
     Capability.LOCATIONS: ports.LocationReader,
     Capability.PRODUCTS: ports.ProductReader,
+    Capability.PRODUCT_DETAILS: ports.ProductWriter,
     Capability.ADJUSTMENTS: ports.StockAdjustmentWriter,
     Capability.TRANSFERS: ports.StockTransferWriter,
     Capability.RETURNS: ports.RefundWriter,
