@@ -21,9 +21,9 @@ from django.db.models import Q
 from django.utils import timezone
 
 from carts.encryption import decrypt
-from carts.models import Authorization
+from carts.models import Authorization, Connection
 from connectors.errors import AuthenticationFailed, RemoteUnavailable
-from connectors.oauth import AUTHORISE, NOT_AUTHORISED, TokenSet
+from connectors.oauth import AUTHORISE, NOT_AUTHORISED, OAuthSource, TokenSet
 
 logger = logging.getLogger(__name__)
 
@@ -125,6 +125,31 @@ class StoredTokens:
         if not sealed:
             raise AuthenticationFailed(NOT_AUTHORISED, fix=AUTHORISE)
         return sealed, opened(sealed)
+
+
+class OwnTokens(StoredTokens):
+    """The store of a connector that asks for its tokens by itself: there need not be any yet."""
+
+    def __init__(self, connection_id: int) -> None:
+        super().__init__(connection_id)
+        self.connection_id = connection_id
+
+    def _renewed(self, stale: TokenSet, renew: Callable[[TokenSet], TokenSet]) -> TokenSet:
+        if not self._sealed():
+            now = timezone.now()
+            nothing = {"tokens": {"access_token": ""}, "authorised_at": now, "renewed_at": now}
+            # As durable as ``_update``: the lease is taken on this row.
+            with transaction.atomic(durable=True):
+                Authorization.objects.get_or_create(connection_id=self.connection_id, defaults=nothing)
+        return super()._renewed(stale, renew)
+
+
+def store_of(connection: Connection) -> StoredTokens | None:
+    """Where this connection's tokens are kept; None when its connector has none."""
+    kind = connection.connector_class
+    if kind.keeps_tokens:
+        return OwnTokens(connection.pk)
+    return StoredTokens(connection.pk) if issubclass(kind, OAuthSource) else None
 
 
 def opened(sealed: str) -> TokenSet:

@@ -7,7 +7,7 @@ from typing import Any
 
 from django.conf import settings
 
-from carts.credential_store import StoredTokens
+from carts.credential_store import store_of
 from carts.encryption import SealedCredentials
 from carts.models import Connection
 from connectors.base import Connector, Environment
@@ -15,7 +15,6 @@ from connectors.budget import BudgetBook
 from connectors.errors import ConfigurationInvalid
 from connectors.functions import Role
 from connectors.http import CallLog
-from connectors.oauth import OAuthSource
 from connectors.settings_fields import SettingErrors
 
 BUDGETS = BudgetBook()
@@ -39,7 +38,7 @@ def open_connector(connection: Connection, call_log: CallLog | None = None) -> C
         call_log=call_log or default_call_log(connection),
         connection_id=str(connection.uuid),
         resources=resources_of(connection),
-        credential_store=StoredTokens(connection.pk) if issubclass(kind, OAuthSource) else None,
+        credential_store=store_of(connection),
     )
     return kind(options, credentials, environment)
 

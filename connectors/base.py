@@ -70,6 +70,8 @@ class Connector:
     Credentials: ClassVar[type[Settings]] = Settings
     # True when a level that is read now already contains every order that was sent before (no snapshot delay).
     levels_are_live: ClassVar[bool] = False
+    # True when it asks for its tokens by itself and wants them kept for all workers (``Environment.credential_store``).
+    keeps_tokens: ClassVar[bool] = False
     # True when the system's data are rows of the hub's own database: reading it never copies anything.
     stores_in_hub: ClassVar[bool] = False
 

@@ -1,5 +1,5 @@
-"""OAuth 2.0 with rotating tokens, for any system: the tokens, the store that keeps them, and a session that renews
-them.
+"""OAuth 2.0 for any system: rotating tokens after a person's consent, or tokens that the connector asks for by itself
+(client credentials); the store that keeps them, and a session that renews them.
 
 A refresh token works once. Whoever renews must therefore be alone, and must keep the answer before anybody else tries:
 that is the store's part (``CredentialStore``), which the hub lends through ``connectors.base.Environment``.
@@ -8,7 +8,7 @@ that is the store's part (``CredentialStore``), which the hub lends through ``co
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from datetime import datetime, timedelta
 from typing import Any, Protocol, runtime_checkable
 
@@ -24,6 +24,7 @@ PAUSE_AFTER_FAILED_RENEWAL = timedelta(seconds=30)
 
 NOT_AUTHORISED = "The hub is not authorised yet."
 AUTHORISE = "Open the connection's page and click Authorise, then sign in at the remote system and agree."
+CHECK_CLIENT = "Compare client ID and secret with those at the remote system, correct them here, then click Test."
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -97,7 +98,10 @@ class OAuthSource(Protocol):
 
 
 class TokenKeeper:
-    """The tokens of one session. The store is read when this is made, and later only to renew them."""
+    """The tokens of one session. The store is read when this is made, and later only to renew them. ``fix`` says what to
+    do when the remote does not accept them."""
+
+    fix = AUTHORISE
 
     def __init__(self, store: CredentialStore | None, renew: Callable[[TokenSet], TokenSet]) -> None:
         self._store = store
@@ -126,6 +130,41 @@ class TokenKeeper:
             raise AuthenticationFailed(NOT_AUTHORISED, fix=AUTHORISE)
         self._tokens = self._store.renewed(refused, self._renew)
         return self._tokens
+
+
+class ClientCredentials(TokenKeeper):
+    """Tokens that a connector asks for by itself. All workers share those that are stored. ``mark`` stands for the
+    credentials that they are asked for with: tokens with another one are not used."""
+
+    fix = CHECK_CLIENT
+
+    def __init__(self, store: CredentialStore | None, ask: Callable[[], TokenSet], mark: str) -> None:
+        super().__init__(store, lambda stale: replace(ask(), account=mark))
+        self._mark = mark
+
+    def current(self) -> TokenSet:
+        """Tokens that should work."""
+        tokens, now = self._tokens, utc_now()
+        if tokens is None or tokens.account != self._mark or tokens.is_over(now):
+            return self.after(tokens or TokenSet(access_token=""))
+        if not (tokens.renew_at and now >= tokens.renew_at) or (self._leave_until and now < self._leave_until):
+            return tokens
+        try:
+            return self.after(tokens)
+        except (RemoteUnavailable, RateLimited):
+            self._leave_until = now + PAUSE_AFTER_FAILED_RENEWAL
+            return tokens
+
+    def after(self, refused: TokenSet) -> TokenSet:
+        if self._store is None:
+            self._tokens = self._renew(refused)
+            return self._tokens
+        tokens = self._store.renewed(refused, self._renew)
+        if tokens.account != self._mark or tokens.is_over(utc_now()):
+            # Somebody's leftovers: from before the credentials were changed, or from long ago.
+            tokens = self._store.renewed(tokens, self._renew)
+        self._tokens = tokens
+        return tokens
 
 
 class AuthorizedSession(HttpSession):
@@ -171,9 +210,8 @@ class AuthorizedSession(HttpSession):
         except AuthenticationFailed as error:
             raise self._to_authorise(error) from None
 
-    @staticmethod
-    def _to_authorise(error: ConnectorError) -> ConnectorError:
+    def _to_authorise(self, error: ConnectorError) -> ConnectorError:
         """The same error with what to do here: nobody can enter a token."""
         if error.fix == type(error).default_fix:
-            error.fix = AUTHORISE
+            error.fix = self.keeper.fix
         return error

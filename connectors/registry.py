@@ -12,10 +12,12 @@ if TYPE_CHECKING:
 CONNECTORS: dict[str, str] = {
     "vend": "connectors.vend.connector.VendConnector",
     "builtin": "connectors.builtin.connector.BuiltinWarehouse",
+    "threepl": "connectors.threepl.connector.ThreePLConnector",
 }
 
 SANDBOXES: dict[str, str] = {
     "vend": "connectors.vend.sandbox.VendSandbox",
+    "threepl": "connectors.threepl.sandbox.ThreePLSandbox",
 }
 
 

@@ -1,0 +1,1 @@
+"""Extensiv 3PL Warehouse Manager."""
