@@ -8,6 +8,7 @@ from tests.connectors.destinations.destination import Destination
 
 DESTINATIONS: dict[str, str] = {
     "builtin": "tests.connectors.destinations.builtin.BuiltinDestination",
+    "threepl": "tests.connectors.destinations.threepl.ThreePLDestination",
 }
 
 
