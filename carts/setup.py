@@ -12,6 +12,7 @@ from carts.models import Cart, Connection, FunctionSetting, Location, Warehouse
 from carts.remote import with_operators_app
 from connectors.base import Connector
 from connectors.functions import FUNCTIONS_BY_ROLE, Function, Role
+from connectors.registry import UnknownConnector
 from connectors.settings_fields import SettingErrors
 
 FIRST_LOCATION_NAME = "Main location"
@@ -93,6 +94,31 @@ def set_functions(connection: Connection, on: Iterable[str], minutes: Mapping[st
             setting.minutes = (minutes or {}).get(function.value, setting.minutes)
             setting.save()
         connection.function_settings.exclude(function__in=[f.value for f in possible]).delete()
+
+
+def complete_functions() -> list[FunctionSetting]:
+    """After an upgrade: gives each connection the functions that came into being after it, on or off as a new connection
+    would have them. What people chose stays. Returns what was added; costs three queries when nothing is missing."""
+    connections: list[Connection] = [*Warehouse.objects.all(), *Cart.objects.select_related("warehouse")]
+    known: dict[int, set[str]] = {}
+    for connection_id, function in FunctionSetting.objects.values_list("connection_id", "function"):
+        known.setdefault(connection_id, set()).add(function)
+    added = []
+    for connection in connections:
+        try:
+            possible = connection.possible_functions
+        except UnknownConnector:
+            continue  # an upgrade took its system away; every screen says so
+        missing = [function for function in possible if function not in known.get(connection.pk, ())]
+        on = default_functions(connection) if missing and connection.pk in known else []
+        for function in missing:
+            setting, is_new = FunctionSetting.objects.get_or_create(
+                connection_id=connection.pk,
+                function=function.value,
+                defaults={"is_on": function in on, "minutes": possible[function].minutes},
+            )
+            added += [setting] if is_new else []
+    return added
 
 
 def finish_new_connection(connection: Connection, functions: Iterable[str] | None = None) -> None:

@@ -21,7 +21,7 @@ from carts.badges import clock, health_badge, muted
 from carts.connection_test import run_test
 from carts.encryption import CredentialsUnreadable
 from carts.forms.connections import ConnectionForm, LocationFormSet
-from carts.models import Cart, Connection, PickOrder, Warehouse
+from carts.models import Cart, Connection, FunctionSetting, PickOrder, Warehouse
 from carts.order_flow import TransitionRefused
 from carts.remote import webhook_url
 from carts.setup import roles_of
@@ -262,7 +262,7 @@ class ConnectionAdmin(PageAdmin):
                     "key": function.value,
                     "label": function.label,
                     "help": facts.help,
-                    "setting": settings.get(function.value),
+                    "setting": settings.get(function.value) or FunctionSetting(is_on=False, minutes=facts.minutes),
                     "schedule": schedules.get(kind.feed_of(function).value),
                     "rides_on": kind.feed_of(function).label if kind.feed_of(function) is not function else "",
                 }

@@ -9,6 +9,7 @@ from typing import Any
 from django.core.management.base import BaseCommand
 from django.utils import timezone
 
+from carts.setup import complete_functions
 from syncjobs.models import WorkerProcess
 from syncjobs.readiness import WORKER_IS_SILENT_AFTER
 from syncjobs.supervisor import Supervisor, host_name
@@ -34,6 +35,9 @@ class Command(BaseCommand):
             ).exists()
             self.stdout.write("alive" if beat else "no worker of this host beat within a minute")
             sys.exit(0 if beat else 1)
+        for setting in complete_functions():
+            state = "on" if setting.is_on else "off"
+            self.stdout.write(f"New since {setting.connection} was set up: {setting}, switched {state}.")
         supervisor = Supervisor(options["slots"])
         self.stdout.write(f"Worker {supervisor.name} with {supervisor.slots} slots. Stop it with Ctrl-C.")
         supervisor.run()
