@@ -113,6 +113,17 @@ class ShipmentReader(Protocol):
 
 
 @runtime_checkable
+class ShipmentAcknowledger(Protocol):
+    """A warehouse that goes on offering a shipment until it is told that it was taken."""
+
+    def acknowledge_shipments(self, shipments: Sequence[ShipmentRecord]) -> Sequence[WriteResult]:
+        """Tells the warehouse that these shipments, each with an ``acknowledgement``, are stored here. The hub calls it
+        after they are committed, never before, so that none is lost; what is not acknowledged is offered again.
+        ``WriteResult.reference`` is the shipment's ``external_id``; one without a result comes again. Idempotent."""
+        ...
+
+
+@runtime_checkable
 class OrderWriter(Protocol):
     def order_batch_size(self) -> int:
         """How many orders one ``send_orders`` call may hold."""

@@ -13,11 +13,13 @@ CONNECTORS: dict[str, str] = {
     "vend": "connectors.vend.connector.VendConnector",
     "builtin": "connectors.builtin.connector.BuiltinWarehouse",
     "threepl": "connectors.threepl.connector.ThreePLConnector",
+    "integration_manager": "connectors.integration_manager.connector.IntegrationManagerWarehouse",
 }
 
 SANDBOXES: dict[str, str] = {
     "vend": "connectors.vend.sandbox.VendSandbox",
     "threepl": "connectors.threepl.sandbox.ThreePLSandbox",
+    "integration_manager": "connectors.integration_manager.sandbox.IntegrationManagerSandbox",
 }
 
 

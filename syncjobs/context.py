@@ -84,7 +84,7 @@ class RunContext:
 
     @cached_property
     def second_connector(self) -> Connector:
-        """Another session to the same remote, for reading while ``connector`` fetches the next page."""
+        """Another session to the same remote, for use while ``connector`` fetches the next page."""
         return open_connector(self.connection, self.calls)
 
     def close(self) -> None:

@@ -60,6 +60,11 @@ WORDS: dict[str, str | tuple[str, str]] = {
     ),
     "option_is_no": "option set to No, so nothing was written: Push Product Details",
     "shipments": ("shipment booked", "shipments booked"),
+    "acknowledged": ("shipment confirmed to the warehouse", "shipments confirmed to the warehouse"),
+    "ignored": (
+        "shipment left alone, because its failed record is ignored",
+        "shipments left alone, because their failed records are ignored",
+    ),
     "book": ("shipment to book", "shipments to book"),
     "sent": "sent",
     "refused": "refused",

@@ -143,10 +143,17 @@ class ShipmentLineRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ShipmentRecord:
-    """One parcel or consignment that left a warehouse. No lines = everything that was still open."""
+    """One parcel or consignment that left a warehouse. No lines = everything that was still open.
+
+    ``remote_order_id`` is the warehouse's own id of the order, by which the hub finds it where ``order_reference`` came
+    back changed. ``acknowledgement``: what to name when the warehouse is told that this is stored here
+    (``ports.ShipmentAcknowledger``); "" when it need not be told.
+    """
 
     external_id: str
     order_reference: str
+    remote_order_id: str = ""
+    acknowledgement: str = ""
     shipped_at: datetime
     carrier: str = ""
     method: str = ""

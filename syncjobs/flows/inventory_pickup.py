@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from decimal import Decimal
+from itertools import chain, count
 from typing import cast
 
 from django.utils import timezone
@@ -54,13 +55,23 @@ def tell_carts(warehouse: Warehouse) -> None:
         request_run(cart, Function.INVENTORY_SYNC, Run.Trigger.HUB)
 
 
-def location_of(context: RunContext, locations: dict[str, Location], external_id: str) -> Location:
+def location_of(context: RunContext, locations: dict[str, Location], record: LevelRecord) -> Location:
     """The location a level belongs to; one that is new at the warehouse appears here by itself."""
+    external_id = record.location_id
     if external_id not in locations:
         locations[external_id], _ = Location.objects.get_or_create(
-            warehouse=context.warehouse, external_id=external_id, defaults={"name": external_id or "Main location"}
+            warehouse=context.warehouse,
+            external_id=external_id,
+            defaults={"name": free_name(locations.values(), record.location_name or external_id or "Main location")},
         )
     return locations[external_id]
+
+
+def free_name(locations: Iterable[Location], name: str) -> str:
+    """The name, numbered if another location of the warehouse has it."""
+    taken = {location.name for location in locations}
+    numbered = (f"{name[:110]} ({number})" for number in count(2))
+    return next(one for one in chain([name[:120]], numbered) if one not in taken)
 
 
 def store_levels(context: RunContext, records: Sequence[LevelRecord]) -> int:
@@ -69,7 +80,7 @@ def store_levels(context: RunContext, records: Sequence[LevelRecord]) -> int:
     rows: dict[tuple[int, str], StockLevel] = {}
     now = timezone.now()
     for record in records:
-        location = location_of(context, locations, record.location_id)
+        location = location_of(context, locations, record)
         if not record.sku:
             continue
         key = sku_key(record.sku)
@@ -79,7 +90,7 @@ def store_levels(context: RunContext, records: Sequence[LevelRecord]) -> int:
             sku_key=key[:200],
             available=record.available.quantize(STEP),
             on_hand=record.on_hand.quantize(STEP) if record.on_hand is not None else None,
-            read_at=context.started_at,
+            read_at=min(record.as_of or context.started_at, context.started_at),
             changed_at=now,
         )
     stored = {

@@ -232,23 +232,19 @@ def candidates(cart: Cart, location: Location) -> Any:
 
 
 def not_at_warehouse_yet(context: RunContext, location: Location) -> dict[str, Decimal]:
-    """SKU key -> quantity that the shops sold but that is not deducted in the warehouse's figures yet."""
+    """SKU key -> quantity that the shops sold but that is not deducted in the warehouse's figures yet: what was not sent,
+    and what was sent after the time of the SKU's own figure."""
     from carts.models import Warehouse
     from connectors.registry import connector_class
 
     unsent = Q(order__status__in=[Order.Status.NEW, Order.Status.HELD, Order.Status.ERROR])
+    lines = OrderLine.objects.filter(order__location=location, ships=True).exclude(sku_key="")
     warehouse = Warehouse.objects.get(pk=location.warehouse_id)
     if not connector_class(warehouse.connector).levels_are_live:
-        oldest = StockLevel.objects.filter(location=location).order_by("read_at").values_list("read_at", flat=True)
-        read_at = oldest.first()
-        if read_at is not None:
-            unsent |= Q(order__status=Order.Status.AT_WAREHOUSE, order__at_warehouse_at__gte=read_at)
-    rows = (
-        OrderLine.objects.filter(unsent, order__location=location, ships=True)
-        .exclude(sku_key="")
-        .values("sku_key")
-        .annotate(open=Sum(F("quantity") - F("shipped")))
-    )
+        level = StockLevel.objects.filter(location=location, sku_key=OuterRef("sku_key"))
+        lines = lines.annotate(figure_of=Subquery(level.values("read_at")[:1]))
+        unsent |= Q(order__status=Order.Status.AT_WAREHOUSE, order__at_warehouse_at__gte=F("figure_of"))
+    rows = lines.filter(unsent).values("sku_key").annotate(open=Sum(F("quantity") - F("shipped")))
     return {row["sku_key"]: Decimal(row["open"]).quantize(STEP) for row in rows if row["open"] and row["open"] > 0}
 
 
