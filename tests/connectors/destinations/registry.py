@@ -9,6 +9,7 @@ from tests.connectors.destinations.destination import Destination
 DESTINATIONS: dict[str, str] = {
     "builtin": "tests.connectors.destinations.builtin.BuiltinDestination",
     "threepl": "tests.connectors.destinations.threepl.ThreePLDestination",
+    "integration_manager": "tests.connectors.destinations.integration_manager.IntegrationManagerDestination",
 }
 
 
