@@ -126,7 +126,7 @@ def finish_new_connection(connection: Connection, functions: Iterable[str] | Non
     ours."""
     with transaction.atomic():
         set_functions(connection, default_functions(connection) if functions is None else functions)
-        if isinstance(connection, Warehouse) and connection.connector == "builtin":
+        if isinstance(connection, Warehouse) and connection.is_in_hub:
             Location.objects.get_or_create(
                 warehouse=connection, is_default=True, defaults={"name": FIRST_LOCATION_NAME, "external_id": "main"}
             )

@@ -100,7 +100,7 @@ class ProductAdmin(PageAdmin):
         return own + super().get_urls()
 
     def page_context(self, request: HttpRequest, product: Product) -> dict[str, Any]:
-        is_ours = product.connection.connector == "builtin"
+        is_ours = product.connection.is_in_hub
         levels = StockLevel.objects.filter(
             location__warehouse__merchant_id=product.connection.merchant_id, sku_key=product.sku_key
         ).select_related("location__warehouse")
@@ -125,7 +125,7 @@ class ProductAdmin(PageAdmin):
 
     def edit_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
         product: Product = self.visible_object(request, object_id)
-        if product.connection.connector != "builtin":
+        if not product.connection.is_in_hub:
             messages.error(request, f"This product is kept by {product.connection}; change it there.")
             return HttpResponseRedirect(self.change_link(product))
         warehouse = Warehouse.objects.get(pk=product.connection_id)

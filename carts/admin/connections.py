@@ -369,8 +369,8 @@ class WarehouseAdmin(ConnectionAdmin):
         context = super().page_context(request, connection)
         context["locations"] = list(connection.locations.all())
         context["carts"] = list(connection.carts.all())
-        context["is_builtin"] = connection.connector == "builtin"
-        if context["is_builtin"]:
+        context["is_in_hub"] = connection.is_in_hub
+        if context["is_in_hub"]:
             waiting = (PickOrder.Status.OPEN, PickOrder.Status.PARTLY_SHIPPED)
             context["to_pick"] = connection.pick_orders.filter(status__in=waiting).count()
         return context

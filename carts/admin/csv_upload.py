@@ -20,7 +20,7 @@ MOST_PROBLEMS_SHOWN = 100
 
 
 def builtin_warehouses(request: HttpRequest) -> QuerySet[Warehouse]:
-    return scoped(Warehouse.objects.filter(connector="builtin"), request.user, "merchant")
+    return scoped(Warehouse.objects.in_hub(), request.user, "merchant")
 
 
 def chosen_warehouse(request: HttpRequest, *names: str) -> Warehouse | None:

@@ -74,7 +74,7 @@ def mark_shipped(order: Order, actor: str, data: dict[str, Any]) -> str:
 
 def pick_order_of(order: Order) -> PickOrder | None:
     """The order as the built-in warehouse has it on its pick list."""
-    if order.warehouse is None or order.warehouse.connector != "builtin":
+    if order.warehouse is None or not order.warehouse.is_in_hub:
         return None
     return PickOrder.objects.filter(warehouse_id=order.warehouse_id, reference=order.reference).first()
 

@@ -129,7 +129,7 @@ class StockLevelAdmin(HubAdmin):
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None
     ) -> HttpResponse:
         level: StockLevel = self.visible_object(request, object_id)
-        if level.location.warehouse.connector != "builtin":
+        if not level.location.warehouse.is_in_hub:
             return self.page(
                 request, "admin/hub/stock_level.html", {"title": level.sku, "original": level, "level": level}
             )

@@ -115,7 +115,7 @@ class ProductSerializer(HubSerializer):
 
 
 def check_editable(connection: Connection) -> None:
-    if connection.connector != "builtin":
+    if not connection.is_in_hub:
         raise serializers.ValidationError(f"The products of {connection} are edited in its own system.")
 
 
@@ -162,7 +162,7 @@ class ProductViewSet(MerchantScopedMixin, viewsets.ModelViewSet):
 
     @staticmethod
     def check_changeable(product: Product) -> None:
-        if product.connection.connector != "builtin":
+        if not product.connection.is_in_hub:
             raise Conflict(f"The products of {product.connection} are edited in its own system.")
         if product.deleted:
             raise Conflict("This product was deleted.")

@@ -110,7 +110,7 @@ def book_shipment(order_id: int, wanted: Mapping[str, Any], actor: str) -> tuple
 
 def pick_order_of(order: Order) -> PickOrder | None:
     """The order as the built-in warehouse has it on its pick list; None for other warehouses."""
-    if order.warehouse is None or order.warehouse.connector != "builtin":
+    if order.warehouse is None or not order.warehouse.is_in_hub:
         return None
     pick_order = PickOrder.objects.filter(warehouse_id=order.warehouse_id, reference=order.reference).first()
     if pick_order is None:
@@ -121,7 +121,7 @@ def pick_order_of(order: Order) -> PickOrder | None:
 def booked_before(order: Order, key: str) -> Shipment | None:
     """The shipment that was booked under this idempotency key."""
     external_ids = [key]
-    if order.warehouse is not None and order.warehouse.connector == "builtin":
+    if order.warehouse is not None and order.warehouse.is_in_hub:
         picks = PickOrder.objects.filter(warehouse_id=order.warehouse_id, reference=order.reference)
         ids = picks.filter(shipments__idempotency_key=key).values_list("shipments", flat=True)
         external_ids = [f"pick-{pk}" for pk in ids]

@@ -169,7 +169,7 @@ class StockPlaces:
         warehouse = self.warehouses.get(row["warehouse"])
         if warehouse is None:
             return None, {"warehouse": [f'Invalid pk "{row["warehouse"]}" - object does not exist.']}
-        if warehouse.connector != "builtin":
+        if not warehouse.is_in_hub:
             return None, {"warehouse": [f"{warehouse} keeps its own stock; set it there."]}
         if row.get("location") is None:
             default = self.defaults.get(warehouse.pk)

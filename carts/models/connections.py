@@ -13,7 +13,7 @@ from carts.encryption import EncryptedJSONField, SealedCredentials, decrypt
 from carts.models.merchants import Merchant
 from connectors.base import Connector
 from connectors.functions import FUNCTIONS_BY_ROLE, Function, FunctionFacts, Role
-from connectors.registry import connector_class
+from connectors.registry import all_connectors, connector_class
 
 
 def new_webhook_secret() -> str:
@@ -72,6 +72,11 @@ class Connection(models.Model):
         return SealedCredentials(decrypt(self.credentials) if self.credentials else {})
 
     @property
+    def is_in_hub(self) -> bool:
+        """Is it a warehouse of the hub's own, whose book is kept here?"""
+        return self.connector_class.stores_in_hub
+
+    @property
     def has_credentials(self) -> bool:
         return bool(self.credentials)
 
@@ -101,6 +106,10 @@ class Connection(models.Model):
 
 
 class WarehouseManager(models.Manager["Warehouse"]):
+    def in_hub(self) -> models.QuerySet[Warehouse]:
+        """The warehouses whose book is kept here."""
+        return self.filter(connector__in=[kind.key for kind in all_connectors() if kind.stores_in_hub])
+
     def create(self, **fields: Any) -> Warehouse:
         return super().create(**{**fields, "role": Role.WAREHOUSE.value})
 

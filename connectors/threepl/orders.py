@@ -31,6 +31,7 @@ NOT_WRITTEN = {"readonly", "embedded", "links", "$type", "orderitems"}
 
 FIX_ORDER = "Correct the order, then send it again."
 FIX_ITEM = "Add the item for this customer in 3PL Warehouse Manager (or correct the SKU), then send the order again."
+FIX_CANCELLED = "Ask the warehouse to enter it by hand, or cancel it here."
 FIX_SHIPPED = "Tell the customer, and take the goods back as a return."
 FIX_PICKED = "Tell the warehouse by phone or mail what is to be changed."
 
@@ -53,6 +54,9 @@ def send(client: ThreePLClient, options: ThreePLOptions, order: OutboundOrder) -
     except Refusal as error:
         if error.code == DUPLICATE:
             known = client.find_order(order.reference)
+            if known is not None and known.is_cancelled:
+                told = f"Order {order.number} was cancelled at the warehouse, and a reference cannot be used again."
+                return WriteResult.rejected(order.reference, told, FIX_CANCELLED)
             if known is not None:
                 return WriteResult.done(order.reference, known.id)
         return refused(order.reference, error)
