@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from django.db import transaction
-from django.db.models import F
+from django.db.models import F, QuerySet
 from django.utils import timezone
 
 from carts.alerting import clear_alert, raise_alert
@@ -17,6 +17,7 @@ from connectors.redaction import mask_text
 from syncjobs.models import Delivery, FailedRecord
 
 LONGEST_PAYLOAD = 1_000_000
+MOST_AT_ONCE = 1000
 
 
 @dataclass(frozen=True)
@@ -133,3 +134,25 @@ def reprocess(record: FailedRecord, actor: str) -> None:
     handler(record, actor)
     with transaction.atomic():
         settle([record.pk], FailedRecord.Status.REPROCESSED, actor)
+
+
+@dataclass(frozen=True)
+class Reprocessed:
+    """What became of many: how many went through, why the others did not, and how many were not tried yet."""
+
+    done: int
+    refused: list[str]
+    left: int
+
+
+def reprocess_all(records: QuerySet[FailedRecord], actor: str) -> Reprocessed:
+    """Tries up to ``MOST_AT_ONCE`` of these records again, oldest first."""
+    done, refused = 0, []
+    total = records.count()
+    for record in list(records.order_by("pk")[:MOST_AT_ONCE]):
+        try:
+            reprocess(record, actor)
+            done += 1
+        except NotReprocessed as error:
+            refused.append(f"{record.external_id or 'The record'}: {error}")
+    return Reprocessed(done, refused, max(total - MOST_AT_ONCE, 0))

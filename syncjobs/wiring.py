@@ -6,8 +6,9 @@ from django.db.models.signals import post_save
 
 from carts import remote, signals
 from carts.models import Connection, FunctionSetting, Warehouse
+from carts.order_timeline import add_source
 from connectors.functions import Function
-from syncjobs import outbox, refund_delivery
+from syncjobs import order_timeline, outbox, refund_delivery
 from syncjobs.call_log import log_for
 from syncjobs.models import Run, Schedule
 from syncjobs.schedule import hurry, request_run, setting_saved
@@ -26,6 +27,8 @@ def connect() -> None:
     signals.return_closed.connect(refund_delivery.return_is_closed, dispatch_uid="outbox")
     signals.book_changed.connect(book_changed, dispatch_uid="schedule")
     signals.connection_tested.connect(connection_tested, dispatch_uid="schedule")
+    for source in order_timeline.SOURCES:
+        add_source(source)
     post_save.connect(setting_saved, sender=FunctionSetting, dispatch_uid="schedule")
 
 

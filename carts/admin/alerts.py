@@ -6,8 +6,7 @@ from typing import Any
 
 from django import forms
 from django.contrib import admin
-from django.contrib.auth import get_user_model
-from django.db.models import Case, IntegerField, Q, QuerySet, Value, When
+from django.db.models import Case, IntegerField, QuerySet, Value, When
 from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.html import format_html
@@ -16,30 +15,13 @@ from unfold.decorators import display
 
 from carts.admin.base import ConnectionFilter, MerchantFilter, PageAdmin, PersonAction
 from carts.admin.filters import StateFilter
-from carts.admin.scoping import SUPPORT_GROUP, scoped
+from carts.admin.scoping import scoped
 from carts.badges import clock, muted, state_badge
-from carts.forms.fields import HubForm
+from carts.forms.people import AssignForm
 from carts.models import Alert
 from carts.order_flow import TransitionRefused
 
 Status = Alert.Status
-
-
-class AssignForm(HubForm):
-    """Who looks after it. Only people who may see the alert's merchant."""
-
-    person = forms.ModelChoiceField(get_user_model().objects.none(), label="Assign to", empty_label="Nobody")
-
-    def __init__(self, *args: Any, merchants: set[int], **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        people = get_user_model().objects.filter(is_active=True, is_staff=True)
-        team = Q(is_superuser=True) | Q(groups__name__iexact=SUPPORT_GROUP)
-        members = Q()
-        for merchant in merchants:
-            members |= Q(memberships__merchant=merchant)
-        field = self.fields["person"]
-        field.queryset = people.filter(team | (members if len(merchants) == 1 else Q(pk__in=[]))).distinct()
-        field.required = False
 
 
 def resolve(alert: Alert, actor: str, data: dict[str, Any]) -> str:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from django.contrib import admin, messages
-from django.db import transaction
 from django.db.models import Prefetch, Q, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import NoReverseMatch, URLPattern, path, reverse
@@ -22,16 +21,17 @@ from carts.admin.filters import DayRangeFilter, StateFilter, start_of
 from carts.admin.order_actions import ORDER_ACTIONS, pick_order_of
 from carts.badges import day_and_time, money, muted, state_badge
 from carts.book_checks import BookError
-from carts.forms.orders import AddressForm
+from carts.forms.fields import HubForm
+from carts.forms.orders import AddressForm, ItemsForm
 from carts.models import Order, OrderLine, ShipmentLine
 from carts.models.catalogue import sku_key
 from carts.models.fields import plain_decimal
-from carts.order_flow import NOT_SENT, TransitionRefused
+from carts.order_edits import EditInvalid, can_be_changed, change_unsent
+from carts.order_flow import TransitionRefused
+from carts.order_timeline import timeline_of
 from connectors.functions import Function
 
 Status = Order.Status
-
-MOST_EVENTS_SHOWN = 200
 
 CSV_HEADER = (
     "Number",
@@ -157,6 +157,7 @@ class OrderAdmin(PageAdmin):
                 self.guarded(self.address_view),
                 name=self.url_name("address"),
             ),
+            path("<path:object_id>/items/", self.guarded(self.items_view), name=self.url_name("items")),
         ]
         return own + super().get_urls()
 
@@ -177,61 +178,64 @@ class OrderAdmin(PageAdmin):
             "some_shipped": any(line.shipped for line in lines),
             "charges": [charge for charge in order.charges if charge.get("kind") != "tax"],
             "track": track(order),
-            "events": list(order.events.all()[:MOST_EVENTS_SHOWN]),
+            "timeline": timeline_of(order),
             "shipments": list(shipments),
             "refunds": list(order.refunds.prefetch_related("lines")),
             "deliveries": list(order.deliveries.select_related("connection").prefetch_related("attempt_log")),
             "failures": list(order.failed_records.filter(status="open")),
             "pick_order": pick_order,
             "payload": payload,
-            "can_edit_address": order.status in NOT_SENT,
+            "can_edit": can_be_changed(order),
             "api_calls_url": link_with("admin:syncjobs_apicall_changelist", f"order={order.pk}"),
         }
 
     def address_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
         """Ship-to, editable while the order was not sent."""
         order = self.visible_object(request, object_id)
-        if order.status not in NOT_SENT:
+        form = AddressForm(request.POST or None, initial=order.ship_to, can_release=waits_for_somebody(order))
+        return self.edit(request, order, form, "Ship-to address", lambda: {"ship_to": form.address().as_dict()})
+
+    def items_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """The SKUs of its lines, editable while the order was not sent."""
+        order = self.visible_object(request, object_id)
+        form = ItemsForm(request.POST or None, lines=order.lines.all(), can_release=waits_for_somebody(order))
+        return self.edit(request, order, form, "Items", lambda: {"skus": form.skus()})
+
+    def edit(
+        self, request: HttpRequest, order: Order, form: HubForm, what: str, changes: Callable[[], dict[str, Any]]
+    ) -> HttpResponse:
+        if not can_be_changed(order):
             messages.error(
-                request, f"Order {order} is {order.get_status_display().lower()}; its address cannot change any more."
+                request, f"Order {order} is {order.get_status_display().lower()}; it cannot be changed any more."
             )
             return HttpResponseRedirect(self.change_link(order))
-        can_release = order.status in (Status.HELD, Status.ERROR)
-        form = AddressForm(request.POST or None, initial=order.ship_to, can_release=can_release)
         if request.method == "POST" and form.is_valid():
             try:
-                save_address(order, form, person(request))
-                messages.success(request, "The address is saved.")
-                if can_release and form.cleaned_data["release"]:
+                change_unsent(order.pk, person(request), **changes())
+                messages.success(request, "The change is saved.")
+                if form.cleaned_data.get("release"):
                     order_flow.release(order.pk, person(request))
                     messages.success(request, f"Order {order} is released and goes to the warehouse next.")
-            except TransitionRefused as refusal:
+            except (TransitionRefused, EditInvalid) as refusal:
                 messages.error(request, str(refusal))
             return HttpResponseRedirect(self.change_link(order))
         return self.page(
             request,
             "admin/hub/simple_form.html",
             {
-                "title": f"Ship-to address of order {order}",
+                "title": f"{what} of order {order}",
                 "original": order,
-                "heading": f"Ship-to address of order {order}",
+                "heading": f"{what} of order {order}",
                 "problem": order.problem,
                 "form": form,
-                "submit": "Save address",
+                "submit": "Save",
                 "back": self.change_link(order),
             },
         )
 
 
-def save_address(order: Order, form: AddressForm, actor: str) -> None:
-    """Writes the address and the history line, unless the order was sent meanwhile."""
-    with transaction.atomic():
-        current = order_flow.locked(order.pk)
-        if current.status not in NOT_SENT:
-            raise TransitionRefused(f"Order {order} was sent meanwhile; its address was not changed.")
-        current.ship_to = form.address().as_dict()
-        current.save(update_fields=["ship_to", "updated_at"])
-        order_flow.note(current, "address", "Ship-to address changed by hand.", actor)
+def waits_for_somebody(order: Order) -> bool:
+    return order.status in (Status.HELD, Status.ERROR)
 
 
 def track(order: Order) -> list[dict[str, Any]]:

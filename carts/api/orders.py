@@ -6,7 +6,6 @@ from collections.abc import Callable
 from typing import Any, ClassVar
 
 import django_filters
-from django.db import transaction
 from django.db.models import Prefetch, Q, QuerySet
 from drf_spectacular.utils import extend_schema
 from rest_framework import mixins, serializers, viewsets
@@ -21,10 +20,8 @@ from carts.api.filters import IdFilter, MomentFilter, StableOrderingFilter
 from carts.api.scoping import MerchantScopedMixin, actor_of
 from carts.api.shipments import NewShipmentSerializer, ShipmentSerializer, book_shipment
 from carts.models import Order, OrderEvent, OrderLine, Shipment, ShipmentLine
-from carts.order_flow import NOT_SENT, TransitionRefused
-from connectors.records import Address
-
-NEEDED = {"street1": "Enter the street.", "city": "Enter the city.", "country": "Enter the country."}
+from carts.order_edits import EditInvalid, change_unsent
+from carts.order_flow import TransitionRefused
 
 
 class OrderSerializer(HubSerializer):
@@ -140,11 +137,18 @@ class OrderDetailSerializer(OrderSerializer):
         read_only_fields = fields
 
 
+class LineChangeSerializer(serializers.Serializer):
+    id = serializers.IntegerField()
+    sku = serializers.CharField(max_length=200, help_text="As the warehouse knows it.")
+
+
 class OrderChangeSerializer(serializers.Serializer):
-    """What may be changed while an order is not sent. Parts of the address that are left out stay as they are."""
+    """What may be changed while an order is not sent. Parts of the address and lines that are left out stay as they
+    are."""
 
     ship_to = AddressSerializer(required=False)
     note = serializers.CharField(required=False, allow_blank=True, max_length=5000)
+    lines = LineChangeSerializer(many=True, required=False)
 
 
 class ReasonSerializer(serializers.Serializer):
@@ -217,11 +221,20 @@ class OrderViewSet(
 
     @extend_schema(request=OrderChangeSerializer)
     def partial_update(self, request: Request, *args: Any, **kwargs: Any) -> Response:
-        """Changes the address or the note of an order that was not sent yet."""
+        """Changes address, note or SKUs of an order that was not sent yet."""
         order = self.get_object()
         wanted = OrderChangeSerializer(data=request.data)
         wanted.is_valid(raise_exception=True)
-        told(lambda: change_unsent(order.pk, actor_of(request), **wanted.validated_data))
+        given = wanted.validated_data
+        skus = {line["id"]: line["sku"] for line in given.get("lines", ())}
+        try:
+            told(
+                lambda: change_unsent(
+                    order.pk, actor_of(request), ship_to=given.get("ship_to"), note=given.get("note"), skus=skus
+                )
+            )
+        except EditInvalid as invalid:
+            raise serializers.ValidationError(invalid.errors) from invalid
         return self.show(order)
 
     @extend_schema(request=ReasonSerializer)
@@ -291,34 +304,3 @@ def told(change: Callable[[], object]) -> None:
         change()
     except TransitionRefused as refusal:
         raise Conflict(str(refusal)) from refusal
-
-
-def change_unsent(order_id: int, actor: str, ship_to: dict[str, str] | None = None, note: str | None = None) -> None:
-    """Changes an order that the warehouse does not have. One that waits to be sent is taken out of the queue first, so
-    that it cannot leave with half of the change. Raises ``TransitionRefused``."""
-    with transaction.atomic():
-        order = order_flow.locked(order_id)
-        if order.status not in NOT_SENT:
-            raise TransitionRefused(
-                f"Order {order} is {order.get_status_display().lower()}; only an unsent order can be changed."
-            )
-        changed = [name for name, value in (("ship_to", ship_to), ("note", note)) if value is not None]
-        if not changed:
-            return
-        waits = order.status == Order.Status.NEW
-        if waits:
-            order_flow.withdraw(order)
-        if ship_to is not None:
-            address = {**order.ship_to, **ship_to}
-            missing = {name: [text] for name, text in NEEDED.items() if not str(address.get(name) or "").strip()}
-            if missing:
-                raise serializers.ValidationError({"ship_to": missing})
-            order.ship_to = Address.from_dict(address).as_dict()
-        if note is not None:
-            order.note = note
-        order.save(update_fields=[*changed, "updated_at"])
-        for what, name in (("Ship-to address", "ship_to"), ("Note", "note")):
-            if name in changed:
-                order_flow.note(order, "changed", f"{what} changed.", actor)
-        if waits:
-            order_flow.order_ready.send(Order, order=order)

@@ -9,7 +9,7 @@ from typing import Any
 from django import forms
 
 from carts.forms.fields import HubForm, ReasonForm
-from carts.models import PickLine
+from carts.models import OrderLine, PickLine
 from carts.models.fields import plain_decimal
 from connectors.records import Address
 
@@ -47,13 +47,41 @@ class AddressForm(HubForm):
             self.fields[name] = forms.CharField(label=label, max_length=200, required=name in NEEDED)
         self.fields["country"].help_text = "Two letters, for example NZ, US or DE."
         if can_release:
-            self.fields["release"] = forms.BooleanField(
-                label="Release the order: it goes to the warehouse next", required=False, initial=True
-            )
+            self.fields["release"] = release_field()
         self.style_inputs()
 
     def address(self) -> Address:
         return Address.from_dict({name: self.cleaned_data[name].strip() for name in ADDRESS_LABELS})
+
+
+class ItemsForm(HubForm):
+    """The SKUs of an order that was not sent yet."""
+
+    def __init__(self, *args: Any, lines: Iterable[OrderLine], can_release: bool = False, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        for line in lines:
+            if line.ships:
+                quantity = plain_decimal(line.quantity)
+                self.fields[f"sku_{line.pk}"] = forms.CharField(
+                    label=f"SKU of {quantity} × {line.name or line.sku or 'an item without name'}",
+                    max_length=200,
+                    initial=line.sku,
+                    help_text="As the warehouse knows it.",
+                )
+        if can_release:
+            self.fields["release"] = release_field()
+        self.style_inputs()
+
+    def skus(self) -> dict[int, str]:
+        return {
+            int(name.removeprefix("sku_")): value
+            for name, value in self.cleaned_data.items()
+            if name.startswith("sku_")
+        }
+
+
+def release_field() -> forms.BooleanField:
+    return forms.BooleanField(label="Release the order: it goes to the warehouse next", required=False, initial=True)
 
 
 class ParcelForm(HubForm):

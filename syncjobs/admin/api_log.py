@@ -14,8 +14,11 @@ from unfold.decorators import display
 
 from carts.admin.base import ConnectionFilter, MerchantFilter, PageAdmin, as_id
 from carts.admin.filters import StateFilter
+from carts.admin.scoping import scoped
 from carts.badges import badge, clock, muted
+from carts.models import Order
 from connectors.redaction import mask_headers, mask_text, mask_url
+from syncjobs.calls_about import calls_about, orders_named
 from syncjobs.models import ApiCall, ApiCallBody
 
 
@@ -70,7 +73,7 @@ class ApiCallAdmin(PageAdmin):
     list_filter = (AnswerFilter, ConnectionFilter, RunFilter, DeliveryFilter, OrderFilter, MerchantFilter)
     list_select_related = ("connection",)
     search_fields = ("url", "method", "error")
-    search_help_text = "URL, method or error"
+    search_help_text = "Order number or id, URL, method or error"
     ordering = ("-pk",)
     noun = ("call", "calls")
     empty_title = "No API calls yet"
@@ -78,6 +81,14 @@ class ApiCallAdmin(PageAdmin):
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[ApiCall]:
         return super().get_queryset(request).select_related("connection")
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[ApiCall], search_term: str
+    ) -> tuple[QuerySet[ApiCall], bool]:
+        """Also by order: what was sent for it, and the run that brought it."""
+        found, may_repeat = super().get_search_results(request, queryset, search_term)
+        orders = orders_named(scoped(Order.objects.all(), request.user, "merchant"), search_term.strip())
+        return (queryset.filter(calls_about(orders)) | found if orders else found), may_repeat
 
     @display(description="Call")
     def call(self, call: ApiCall) -> SafeString:

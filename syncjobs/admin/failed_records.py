@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from django import forms
 from django.contrib import admin, messages
 from django.db.models import Count, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
@@ -14,15 +15,16 @@ from unfold.decorators import display
 
 from carts.admin.base import ConnectionFilter, MerchantFilter, PageAdmin, PersonAction, person, report_refusals
 from carts.admin.filters import StateFilter
-from carts.badges import clock, count_of, state_badge
+from carts.badges import clock, count_of, muted, state_badge
 from carts.forms.fields import ReasonForm
+from carts.forms.people import AssignForm
+from carts.order_edits import can_be_changed
 from connectors.functions import Function
 from syncjobs.admin.runs import FunctionFilter, connection_link
-from syncjobs.failures import NotReprocessed, ignore, reprocess
+from syncjobs.failures import NotReprocessed, ignore, reprocess, reprocess_all
 from syncjobs.models import FailedRecord
 
 Status = FailedRecord.Status
-MOST_AT_ONCE = 1000
 
 
 def reprocess_one(record: FailedRecord, actor: str, data: dict[str, Any]) -> str:
@@ -37,6 +39,11 @@ def ignore_one(record: FailedRecord, actor: str, data: dict[str, Any]) -> str:
     return f"{name_of(record)} is ignored from now on."
 
 
+def assign(record: FailedRecord, actor: str, data: dict[str, Any]) -> str:
+    FailedRecord.objects.filter(pk=record.pk).update(owner=data["person"])
+    return f"{name_of(record)} is {data['person']}'s." if data["person"] else f"{name_of(record)} is nobody's any more."
+
+
 def name_of(record: FailedRecord) -> str:
     return f"Record {record.external_id}" if record.external_id else "The record"
 
@@ -44,6 +51,17 @@ def name_of(record: FailedRecord) -> str:
 class FailureStatusFilter(StateFilter):
     states = Status.choices
     parameter_name = "status__exact"
+
+
+class OwnerFilter(StateFilter):
+    title = "owner"
+    parameter_name = "owner"
+    states = (("me", "Mine"), ("nobody", "Nobody's"))
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        if self.value() == "me":
+            return queryset.filter(owner=request.user.pk)
+        return queryset.filter(owner=None) if self.value() == "nobody" else queryset
 
 
 class CauseFilter(StateFilter):
@@ -71,9 +89,9 @@ def cause_words(cause: str) -> str:
 class FailedRecordAdmin(PageAdmin):
     merchant_path = "connection__merchant"
     page_template = "admin/hub/failed_record.html"
-    list_display = ("record", "status_word", "why", "cause_word", "where", "times", "last_seen")
-    list_filter = (FailureStatusFilter, CauseFilter, FunctionFilter, ConnectionFilter, MerchantFilter)
-    list_select_related = ("connection",)
+    list_display = ("record", "status_word", "why", "cause_word", "where", "times", "age", "last_seen", "owner_name")
+    list_filter = (FailureStatusFilter, CauseFilter, OwnerFilter, FunctionFilter, ConnectionFilter, MerchantFilter)
+    list_select_related = ("connection", "owner")
     search_fields = ("external_id", "reason")
     search_help_text = "Id or reason"
     ordering = ("-last_seen_at", "-pk")
@@ -104,10 +122,25 @@ class FailedRecordAdmin(PageAdmin):
             form=ReasonForm,
             offered=lambda record: record.status == Status.OPEN,
         ),
+        PersonAction(
+            key="assign",
+            label="Assign",
+            icon="person_add",
+            explanation="Says who looks after it.",
+            done="assigned",
+            run=assign,
+            form=AssignForm,
+            offered=lambda record: record.status == Status.OPEN,
+        ),
     )
 
+    def action_form_of(self, action: PersonAction, data: Any, objects: Any) -> forms.Form | None:
+        if action.form is AssignForm:
+            return AssignForm(data, merchants={record.connection.merchant_id for record in objects})
+        return super().action_form_of(action, data, objects)
+
     def get_queryset(self, request: HttpRequest) -> QuerySet[FailedRecord]:
-        return super().get_queryset(request).select_related("connection")
+        return super().get_queryset(request).select_related("connection", "owner")
 
     @display(description="Record", ordering="external_id")
     def record(self, record: FailedRecord) -> str:
@@ -135,6 +168,14 @@ class FailedRecordAdmin(PageAdmin):
     @display(description="Times", ordering="count")
     def times(self, record: FailedRecord) -> int:
         return record.count
+
+    @display(description="First seen", ordering="first_seen_at")
+    def age(self, record: FailedRecord) -> SafeString:
+        return clock(record.first_seen_at)
+
+    @display(description="Owner", ordering="owner__username")
+    def owner_name(self, record: FailedRecord) -> object:
+        return record.owner or muted("–")
 
     @display(description="Last seen", ordering="last_seen_at")
     def last_seen(self, record: FailedRecord) -> SafeString:
@@ -176,16 +217,12 @@ class FailedRecordAdmin(PageAdmin):
         record = self.visible_object(request, object_id)
         records = self.same_cause(request, record)
         if request.method == "POST":
-            done, refused = 0, []
-            for one in list(records.order_by("pk")[:MOST_AT_ONCE]):
-                try:
-                    reprocess(one, person(request))
-                    done += 1
-                except NotReprocessed as error:
-                    refused.append(f"{name_of(one)}: {error}")
-            if done:
-                messages.success(request, f"{count_of(done, *self.noun)} reprocessed.")
-            report_refusals(request, refused)
+            outcome = reprocess_all(records, person(request))
+            if outcome.done:
+                messages.success(request, f"{count_of(outcome.done, *self.noun)} reprocessed.")
+            report_refusals(request, outcome.refused)
+            if outcome.left:
+                messages.info(request, f"{count_of(outcome.left, *self.noun)} were not tried yet: click again.")
             return HttpResponseRedirect(f"{self.list_link()}?status__exact=open")
         action = PersonAction(
             key="reprocess",
@@ -211,4 +248,7 @@ class FailedRecordAdmin(PageAdmin):
             "buttons": buttons,
             "cause": cause_words(record.cause),
             "connection_url": connection_link(record.connection),
+            "can_edit_order": record.status == Status.OPEN
+            and record.order is not None
+            and can_be_changed(record.order),
         }

@@ -11,7 +11,9 @@ from rest_framework import serializers, viewsets
 
 from carts.api.fields import HubSerializer
 from carts.api.filters import IdFilter, MomentFilter
-from carts.api.scoping import MerchantScopedMixin
+from carts.api.scoping import MerchantScopedMixin, scope_of
+from carts.models import Order
+from syncjobs.calls_about import calls_about, orders_named
 from syncjobs.models import ApiCall, ApiCallBody
 
 
@@ -68,10 +70,18 @@ class ApiCallFilter(django_filters.FilterSet):
     method = django_filters.CharFilter(lookup_expr="iexact")
     status = IdFilter()
     failed = django_filters.BooleanFilter(method="that_failed", label="No answer, or one of 400 and more.")
+    order = django_filters.CharFilter(
+        method="about_order",
+        label="Number, external id or reference of an order: its deliveries and the run that brought it.",
+    )
     started_since = MomentFilter(field_name="started_at", lookup_expr="gte")
 
     def that_failed(self, rows: QuerySet[ApiCall], name: str, failed: bool) -> QuerySet[ApiCall]:
         return rows.exclude(status__lt=400) if failed else rows.filter(status__lt=400)
+
+    def about_order(self, rows: QuerySet[ApiCall], name: str, term: str) -> QuerySet[ApiCall]:
+        orders = orders_named(scope_of(self.request).limit(Order.objects.all(), "merchant"), term.strip())
+        return rows.filter(calls_about(orders)) if orders else rows.none()
 
 
 class ApiCallViewSet(MerchantScopedMixin, viewsets.ReadOnlyModelViewSet[ApiCall]):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import django_filters
 from django.db.models import QuerySet
-from drf_spectacular.utils import extend_schema
+from drf_spectacular.utils import extend_schema, extend_schema_field
 from rest_framework import serializers, viewsets
 from rest_framework.decorators import action
 from rest_framework.request import Request
@@ -14,13 +14,16 @@ from carts.api.errors import Conflict, ProblemSerializer
 from carts.api.fields import HubSerializer
 from carts.api.filters import IdFilter, MomentFilter
 from carts.api.scoping import MerchantScopedMixin, actor_of
+from carts.forms.people import people_who_may_see
 from syncjobs.api.runs import FUNCTION_CHOICES
-from syncjobs.failures import NotReprocessed, ignore, reprocess
+from syncjobs.failures import NotReprocessed, ignore, reprocess, reprocess_all
 from syncjobs.models import FailedRecord
 
 
 class FailedRecordSerializer(HubSerializer):
     """What could not be taken in or sent, with the reason and what to do."""
+
+    owner = serializers.SerializerMethodField(help_text="The user name of who looks after it; null: nobody.")
 
     class Meta:
         model = FailedRecord
@@ -41,8 +44,13 @@ class FailedRecordSerializer(HubSerializer):
             "settled_at",
             "settled_by",
             "note",
+            "owner",
         ]
         read_only_fields = fields
+
+    @extend_schema_field(serializers.CharField(allow_null=True))
+    def get_owner(self, record: FailedRecord) -> str | None:
+        return record.owner.get_username() if record.owner is not None else None
 
 
 class FailedRecordDetailSerializer(FailedRecordSerializer):
@@ -55,6 +63,24 @@ class FailedRecordDetailSerializer(FailedRecordSerializer):
 
 class IgnoreSerializer(serializers.Serializer[None]):
     reason = serializers.CharField(max_length=300, help_text="Why it can be left alone.")
+
+
+class AssignSerializer(serializers.Serializer[None]):
+    owner = serializers.CharField(max_length=150, allow_blank=True, help_text='A user name; "" for nobody.')
+
+
+class CauseSerializer(serializers.Serializer[None]):
+    """Which open records: all with this cause, of one connection and function where given."""
+
+    cause = serializers.CharField(max_length=60)
+    connection = serializers.IntegerField(required=False)
+    function = serializers.ChoiceField(choices=FUNCTION_CHOICES, required=False)
+
+
+class ReprocessedSerializer(serializers.Serializer[None]):
+    reprocessed = serializers.IntegerField()
+    still_failing = serializers.IntegerField()
+    left = serializers.IntegerField(help_text="Records beyond the first thousand: call again.")
 
 
 class FailedRecordFilter(django_filters.FilterSet):
@@ -76,6 +102,7 @@ class FailedRecordViewSet(MerchantScopedMixin, viewsets.ReadOnlyModelViewSet[Fai
 
     def get_queryset(self) -> QuerySet[FailedRecord]:
         rows = super().get_queryset()
+        rows = rows.select_related("owner")
         return rows.defer("payload") if self.action == "list" else rows.select_related("connection")
 
     def get_serializer_class(self) -> type[FailedRecordSerializer]:
@@ -103,6 +130,31 @@ class FailedRecordViewSet(MerchantScopedMixin, viewsets.ReadOnlyModelViewSet[Fai
             raise Conflict("This record was settled before.")
         ignore(record, given.validated_data["reason"], actor_of(request))
         return self.show(record)
+
+    @extend_schema(request=AssignSerializer, responses={200: FailedRecordDetailSerializer, 409: ProblemSerializer})
+    @action(detail=True, methods=["post"])
+    def assign(self, request: Request, pk: str) -> Response:
+        """Says who looks after the record."""
+        record = self.get_object()
+        given = AssignSerializer(data=request.data)
+        given.is_valid(raise_exception=True)
+        name = given.validated_data["owner"]
+        owner = people_who_may_see({record.connection.merchant_id}).filter(username=name).first() if name else None
+        if name and owner is None:
+            raise serializers.ValidationError({"owner": ["Nobody of this name may see this record."]})
+        FailedRecord.objects.filter(pk=record.pk).update(owner=owner)
+        return self.show(record)
+
+    @extend_schema(request=CauseSerializer, responses={200: ReprocessedSerializer})
+    @action(detail=False, methods=["post"], url_path="reprocess-cause", filter_backends=(), pagination_class=None)
+    def reprocess_cause(self, request: Request) -> Response:
+        """Tries all open records with the same cause again, a thousand at a time."""
+        given = CauseSerializer(data=request.data)
+        given.is_valid(raise_exception=True)
+        outcome = reprocess_all(
+            self.get_queryset().filter(status=FailedRecord.Status.OPEN, **given.validated_data), actor_of(request)
+        )
+        return Response({"reprocessed": outcome.done, "still_failing": len(outcome.refused), "left": outcome.left})
 
     def show(self, record: FailedRecord) -> Response:
         return Response(self.get_serializer(self.get_queryset().get(pk=record.pk)).data)

@@ -32,6 +32,7 @@ class WebhookEvent(models.Model):
             models.Index(fields=["id"], condition=Q(state="received"), name="webhook_queue"),
             models.Index(fields=["connection", "-id"], name="webhook_history"),
             models.Index(fields=["received_at"], name="webhook_age"),
+            models.Index(fields=["connection", "external_id"], condition=~Q(external_id=""), name="webhook_about"),
         ]
 
     def __str__(self) -> str:
