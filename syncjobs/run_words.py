@@ -22,6 +22,14 @@ def result_of(run: Run) -> str:
     return WAITING_WORDS.get(State(run.state), "")
 
 
+def percent_of(run: Run) -> int | None:
+    """How far a run is, where it knows how much there is."""
+    expected = run.counts.get("of")
+    if not expected or run.state in (State.DONE, State.FAILED, State.CANCELLED):
+        return None
+    return min(100 * int(run.counts.get("seen", 0)) // int(expected), 100)
+
+
 def trigger_of(run: Run) -> str:
     if run.trigger == Run.Trigger.PERSON:
         return f"asked for by {run.requested_by}" if run.requested_by else "asked for by a person"

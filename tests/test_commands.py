@@ -266,5 +266,5 @@ def test_prune_deletes_what_is_older_than_its_retention(db: None, manage: Callab
 
 
 def test_sandbox_names_the_systems_it_has(manage: Callable[..., Outcome]) -> None:
-    with pytest.raises(CommandError, match="Known: vend"):
+    with pytest.raises(CommandError, match=r"Known: .*vend"):
         manage("sandbox", "nothing")

@@ -27,7 +27,7 @@ from carts.remote import webhook_url
 from carts.setup import roles_of
 from connectors.base import Connector
 from connectors.errors import ConnectorError
-from connectors.functions import FUNCTIONS_BY_ROLE, Role
+from connectors.functions import FUNCTIONS_BY_ROLE, Function, Role
 from connectors.ports import WebhookSource
 from connectors.registry import UnknownConnector, all_connectors, connector_class
 
@@ -276,6 +276,7 @@ class ConnectionAdmin(PageAdmin):
             "webhook_host": urlsplit(webhook_url(connection)).netloc if has_webhooks else "",
             "alerts": list(connection.alerts.filter(status="open")[:OPEN_ALERTS_SHOWN]),
             "recent_runs": list(connection.runs.filter(dry_run=False)[:6]),
+            "takes_products": takes_products(connection),
             "can_run": any(setting.is_on for setting in settings.values()),
             "show_merchant": sees_everything(request.user),
             "test_url": reverse(f"admin:{self.url_name('test')}", args=[connection.pk]),
@@ -284,6 +285,16 @@ class ConnectionAdmin(PageAdmin):
 
     def after_action(self, obj: Model) -> str:
         return self.change_link(obj) if obj.pk else self.list_link()
+
+
+def takes_products(connection: Connection) -> bool:
+    """Can the products of this cart (or of this warehouse's carts) be sent to the warehouse?"""
+    warehouse = connection.warehouse if isinstance(connection, Cart) else connection
+    return (
+        warehouse is not None
+        and Function.PRODUCT_DETAIL_SYNC in warehouse.possible_functions
+        and (isinstance(connection, Cart) or warehouse.carts.exists())  # type: ignore[attr-defined]
+    )
 
 
 def label_of(connector: str) -> str:

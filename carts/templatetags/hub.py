@@ -27,19 +27,24 @@ def quantity(value: Any) -> str:
     return badges.quantity(value)
 
 
-@register.filter
-def clock(moment: datetime | None, empty: str = "never") -> SafeString:
-    return badges.clock(moment, empty)
+def known(moment: datetime | str | None) -> datetime | None:
+    """A template writes an empty text for what is not there."""
+    return moment if isinstance(moment, datetime) else None
 
 
 @register.filter
-def due(moment: datetime | None) -> SafeString:
-    return badges.due(moment)
+def clock(moment: datetime | str | None, empty: str = "never") -> SafeString:
+    return badges.clock(known(moment), empty)
 
 
 @register.filter
-def moment(moment: datetime | None, empty: str = "–") -> SafeString:
-    return badges.day_and_time(moment, empty)
+def due(moment: datetime | str | None) -> SafeString:
+    return badges.due(known(moment))
+
+
+@register.filter
+def moment(moment: datetime | str | None, empty: str = "–") -> SafeString:
+    return badges.day_and_time(known(moment), empty)
 
 
 @register.filter

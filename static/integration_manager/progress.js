@@ -21,8 +21,18 @@ document.addEventListener("DOMContentLoaded", () => {
     text(card, "result", result.charAt(0).toUpperCase() + result.slice(1));
     text(card, "took", run.took);
     text(card, "pages", run.pages ? `${run.pages} page${run.pages === 1 ? "" : "s"}` : "");
+    const isMeasured = run.percent !== null;
+    text(card, "percent", isMeasured ? `${run.percent} %` : "");
     const meter = card.querySelector(".im-meter");
-    if (meter) meter.hidden = run.finished;
+    if (!meter) return;
+    meter.hidden = run.finished;
+    meter.classList.toggle("im-moving", !isMeasured);
+    if (isMeasured) {
+      meter.setAttribute("aria-valuenow", run.percent);
+      meter.firstElementChild.style.width = `${run.percent}%`;
+    } else {
+      meter.removeAttribute("aria-valuenow");
+    }
   };
 
   const look = async () => {

@@ -19,11 +19,12 @@ from carts.admin.scoping import scoped
 from carts.badges import TONES, clock, duration, state_badge
 from carts.models import Connection
 from carts.order_flow import TransitionRefused
-from connectors.functions import Function
+from connectors.functions import Function, Role
+from syncjobs.admin import send_products
 from syncjobs.admin.workers import START_HINT, worker_state
 from syncjobs.models import FailedRecord, Run
 from syncjobs.models.runs import FUNCTION_CHOICES
-from syncjobs.run_words import result_of, trigger_of
+from syncjobs.run_words import percent_of, result_of, trigger_of
 from syncjobs.schedule import request_run, request_runs
 
 State = Run.State
@@ -38,6 +39,7 @@ PREVIEWED = (
     Function.SHIPMENT_PICKUP,
     Function.INVENTORY_PICKUP,
     Function.PRODUCT_PICKUP,
+    Function.PRODUCT_DETAIL_SYNC,
 )
 
 PREVIEW_HEADINGS = {
@@ -52,6 +54,8 @@ PREVIEW_HEADINGS = {
     "then": "Then",
     "location": "Location",
     "available": "Available",
+    "field": "Field",
+    "left_alone": "Left alone",
 }
 
 
@@ -166,6 +170,9 @@ class RunAdmin(PageAdmin):
         own = [
             path("sync/<int:connection_id>/", view(self.sync_view), name=self.url_name("sync")),
             path("preview/<int:connection_id>/", view(self.preview_view), name=self.url_name("preview")),
+            path(
+                "send-products/<int:connection_id>/", view(self.send_products_view), name=self.url_name("send_products")
+            ),
             path("progress/", view(self.progress_view), name=self.url_name("progress")),
             path("progress.json", view(self.progress_json), name=self.url_name("progress_json")),
         ]
@@ -200,6 +207,25 @@ class RunAdmin(PageAdmin):
         on = set(connection.switched_on_functions())
         functions = [function for function in PREVIEWED if function in on]
         return self.ask_for_runs(request, connection, functions, dry_run=True)
+
+    def send_products_view(self, request: HttpRequest, connection_id: int) -> HttpResponse:
+        """Send products to the warehouse: what would happen, then the preview or the run. Asked for by POST only."""
+        connection = self.connection_or_404(request, connection_id)
+        warehouse = send_products.receiving_warehouse(connection)
+        if warehouse is None:
+            messages.error(request, f"{connection} has no warehouse that takes the products of shops.")
+            return HttpResponseRedirect(connection_link(connection))
+        context = send_products.facts(warehouse)
+        if request.method == "POST":
+            dry_run = "dry_run" in request.POST
+            if context["can_preview" if dry_run else "can_send"]:
+                run = send_products.ask(warehouse, dry_run=dry_run, actor=person(request))
+                return HttpResponseRedirect(
+                    f"{reverse('admin:syncjobs_run_progress')}?runs={run.pk}&connection={connection.pk}"
+                )
+            messages.error(request, "Nothing can be sent now: no shop that is switched on takes part.")
+        heading = {"title": "Send products to the warehouse", "back": connection_link(connection)}
+        return self.page(request, "admin/hub/send_products.html", {**heading, **context})
 
     def ask_for_runs(
         self, request: HttpRequest, connection: Connection, functions: list[Function] | None, *, dry_run: bool
@@ -236,6 +262,7 @@ class RunAdmin(PageAdmin):
                 "connection": connection,
                 "connection_url": connection_link(connection) if connection else "",
                 "is_preview": runs[0].dry_run,
+                "next_step": next_step(runs),
                 "runs": [described(run) for run in runs],
                 **self.live_context(runs),
             },
@@ -278,6 +305,18 @@ def connection_link(connection: Connection) -> str:
     return reverse(f"admin:carts_{connection.role}_change", args=[connection.pk])
 
 
+def next_step(runs: list[Run]) -> dict[str, str] | None:
+    """What a person wants after looking at this preview."""
+    run = runs[0]
+    is_sending = run.function == Function.PRODUCT_DETAIL_SYNC and run.connection.role == Role.WAREHOUSE
+    if not (is_sending and run.dry_run and run.full and run.state == State.DONE):
+        return None
+    return {
+        "url": reverse("admin:syncjobs_run_send_products", args=[run.connection_id]),
+        "label": "Send products to the warehouse",
+    }
+
+
 def facts_of(run: Run) -> dict[str, Any]:
     """What the page's script needs to show one run."""
     is_done = run.state not in UNFINISHED
@@ -288,6 +327,7 @@ def facts_of(run: Run) -> dict[str, Any]:
         "tone": TONES.get(run.state, "quiet"),
         "result": result_of(run),
         "pages": run.pages,
+        "percent": percent_of(run),
         "error": run.error,
         "fix": run.fix,
         "finished": is_done,
@@ -302,5 +342,10 @@ def described(run: Run) -> dict[str, Any]:
         **facts_of(run),
         "object": run,
         "headings": [PREVIEW_HEADINGS.get(name, name.replace("_", " ").capitalize()) for name in names],
-        "rows": [[row.get(name, "") for name in names] for row in run.preview],
+        "rows": [[cell(row, name) for name in names] for row in run.preview],
     }
+
+
+def cell(row: dict[str, str], name: str) -> str:
+    value = row.get(name, "")
+    return value.replace("_", " ") if name == "field" else value

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from contextlib import nullcontext
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import cached_property
 from itertools import islice
@@ -41,6 +41,14 @@ MOST_UNKNOWN = 3
 LONGEST_PROBLEM = 500
 
 
+@dataclass(slots=True)
+class Brought:
+    """What a preview found or would create: the target's ids, and SKUs that are not there yet."""
+
+    ids: set[str] = field(default_factory=set)
+    skus: set[str] = field(default_factory=set)
+
+
 class ProductPush:
     """One run along one route. ``unsettled`` holds families whose outcome is unknown: they are not touched again in this
     run."""
@@ -56,14 +64,18 @@ class ProductPush:
         self.unknown = 0
         # The hub's list of the target's products lags behind: at first, and after every page that created some.
         self.is_behind = True
+        # In a preview of several sources: what the earlier ones would bring.
+        self.brought = Brought()
 
-    def run(self, after: int = 0) -> None:
-        """Everything that is due, of the source's products after this one."""
-        run = self.context.run
+    def run(self, after: int = 0) -> Brought:
+        """Everything that is due, of the source's products after this one. A preview says what it met."""
+        run, found = self.context.run, Brought()
         while page := list(self.due().filter(pk__gt=after)[:PRODUCTS_PER_PAGE]):
             after = page[-1].pk
             if run.dry_run:
-                self.preview(self.plans(page))
+                met = self.preview(self.plans(page))
+                found.ids |= met.ids
+                found.skus |= met.skus
                 run.pages += 1
                 if not run.full and self.context.preview_is_long_enough():
                     break
@@ -77,6 +89,7 @@ class ProductPush:
             self.context.check_slice()
         if self.trouble is not None:
             raise self.trouble
+        return found
 
     # --- what is due -------------------------------------------------------------------------------------------------
 
@@ -191,7 +204,7 @@ class ProductPush:
         ids = set(index.by_id)
         for rows in (*index.by_handle.values(), *index.by_sku.values()):
             ids.update(row.external_id for row in rows)
-        claims = Claims()
+        claims = Claims(elsewhere=set(self.brought.ids))
         for remote_id, product in self.route.owners(ids):
             own = f"{product.family_key}|{product.external_id}"
             if product.connection_id == self.route.source.pk:
@@ -377,25 +390,36 @@ class ProductPush:
 
     # --- preview -----------------------------------------------------------------------------------------------------
 
-    def preview(self, plans: Sequence[Plan]) -> None:
+    def preview(self, plans: Sequence[Plan]) -> Brought:
         """What would be created, changed and refused, field by field."""
+        brought = Brought()
         for plan in plans:
             for problem in plan.problems:
                 self.context.preview(
                     sku=plan.members[0].product.sku, what="refuse", field="", now="", then=problem.reason
                 )
             self.context.run.count(rejected=int(bool(plan.problems)), skipped=len(plan.members) if plan.left_out else 0)
-            if plan.change is None:
-                if not plan.problems and not plan.left_out:
-                    kept = sum(member.kept_by_other for member in plan.members)
-                    self.context.run.count(unchanged=len(plan.members) - kept, kept_by_other=kept)
+            if plan.problem is not None or plan.left_out:
                 continue
-            for one in plan.differences:
+            good = [member for member in plan.members if member.problem is None]
+            new = {match_key(m.product.sku, self.rules) for m in good if m.found is None}
+            again = new & self.brought.skus
+            brought.ids |= {member.remote_id for member in good if member.found is not None}
+            brought.skus |= new
+            variants = plan.change.variants if plan.change is not None else ()
+            created = [one for one in variants if not one.remote_id and match_key(one.sku, self.rules) not in again]
+            changed = sum(bool(one.remote_id) for one in variants)
+            kept = sum(member.kept_by_other for member in good) + len(again)
+            self.context.run.count(
+                create=len(created),
+                update=changed,
+                kept_by_other=kept,
+                unchanged=len(good) - kept - len(created) - changed,
+            )
+            for one in plan.differences if created or changed else ():
                 what = "create" if one.now is None else "change"
                 self.context.preview(sku=one.sku, what=what, field=one.name, now=one.now or "", then=one.then)
-            new = sum(not variant.remote_id for variant in plan.change.variants)
-            known = sum(bool(variant.remote_id) for variant in plan.change.variants)
-            self.context.run.count(create=new, update=known or int(not new))
+        return brought
 
 
 def known_problems(plan: Plan) -> set[str]:

@@ -20,7 +20,7 @@ from connectors.records import ProductKind
 from syncjobs.context import PREVIEW_PAGES, RunContext
 from syncjobs.flows.catalogue import product_of, refresh_products, tell_carts
 from syncjobs.flows.product_plan import Member
-from syncjobs.flows.product_push import ProductPush
+from syncjobs.flows.product_push import Brought, ProductPush
 from syncjobs.flows.product_routes import ToCart, ToWarehouse, chunks
 from syncjobs.models import FailedRecord, Run
 from syncjobs.nested import run_first
@@ -61,7 +61,7 @@ def take_products(context: RunContext) -> None:
     warehouse, run = context.warehouse, context.run
     writer = cast(ProductWriter, context.connector)
     rules = writer.product_rules()
-    sources, led = product_sources(warehouse)
+    sources, led = product_sources(warehouse, with_switched_off=run.dry_run)
     run.count(led_by_warehouse=0 if run.pages else len(led))
     for cart in led if run.dry_run else ():
         context.preview(sku="", what="leave out", field="", now="", then=words_of_led(cart, warehouse))
@@ -70,15 +70,18 @@ def take_products(context: RunContext) -> None:
         for cart in sources:
             read_shop_first(context, cart)
         run.counts = {**run.counts, "of": expected(sources)}
+    brought = Brought()
     for cart in sources:
         if begin and cart.pk < int(begin):
             continue
         route = ToWarehouse(cart, warehouse, sources)
         push = ProductPush(context, route, writer, rules)
+        push.brought = brought
         if run.dry_run and not Product.objects.filter(connection_id=cart.pk).exists():
-            preview_unread(push, cart)
+            found = preview_unread(push, cart)
         else:
-            push.run(int(after) if begin and cart.pk == int(begin) else 0)
+            found = push.run(int(after) if begin and cart.pk == int(begin) else 0)
+        brought = Brought(brought.ids | found.ids, brought.skus | found.skus)
         tell_what_is_left_out(context, cart)
         if not run.dry_run:
             finish(context, push, cart)
@@ -86,10 +89,12 @@ def take_products(context: RunContext) -> None:
         tell_carts(warehouse)
 
 
-def product_sources(warehouse: Warehouse) -> tuple[list[Cart], list[Cart]]:
+def product_sources(warehouse: Warehouse, *, with_switched_off: bool = False) -> tuple[list[Cart], list[Cart]]:
     """(carts whose products this warehouse takes, carts that take their details from it), in a fixed order."""
     leads = FunctionSetting.objects.filter(connection=OuterRef("pk"), function=Function.PRODUCT_DETAIL_SYNC, is_on=True)
-    carts = Cart.objects.filter(warehouse=warehouse, is_active=True).select_related("merchant").order_by("pk")
+    carts = Cart.objects.filter(warehouse=warehouse).select_related("merchant").order_by("pk")
+    if not with_switched_off:
+        carts = carts.filter(is_active=True)
     rows = [(cart, cart.is_led) for cart in carts.annotate(is_led=Exists(leads))]
     return [cart for cart, is_led in rows if not is_led], [cart for cart, is_led in rows if is_led]
 
@@ -118,7 +123,7 @@ def read_shop_first(context: RunContext, cart: Cart) -> None:
         )
 
 
-def preview_unread(push: ProductPush, cart: Cart) -> None:
+def preview_unread(push: ProductPush, cart: Cart) -> Brought:
     """What would come of the first pages of a shop that was never read. Nothing is stored."""
     connector = open_connector(cart)
     families: dict[str, list[Member]] = {}
@@ -132,7 +137,7 @@ def preview_unread(push: ProductPush, cart: Cart) -> None:
                     families.setdefault(row.family_key, []).append(Member(row))
     finally:
         connector.close()
-    push.preview(push.plan(families))
+    return push.preview(push.plan(families))
 
 
 def tell_what_is_left_out(context: RunContext, cart: Cart) -> None:

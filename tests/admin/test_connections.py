@@ -11,6 +11,7 @@ from django.urls import reverse
 from django.utils.html import escape
 
 from carts.models import Cart, Connection, Location, Merchant, Warehouse
+from carts.setup import complete_functions
 from connectors.vend.sandbox import VendSandbox
 from tests.admin.worlds import SECRET, Shop, make_user
 
@@ -246,3 +247,18 @@ class TestTest:
         assert "The test found" in text
         assert "What to do:" in text
         assert "Setup &gt; Personal Tokens" in text
+
+
+def test_functions_that_are_newer_than_the_connection_are_shown_and_can_be_chosen(shop: Shop, member: Client) -> None:
+    """As after an upgrade, before a worker has started."""
+    shop.warehouse.function_settings.filter(function="product_detail_sync").delete()
+    shop.cart.function_settings.all().delete()
+    for connection in (shop.warehouse, shop.cart):
+        page = member.get(reverse(f"admin:carts_{connection.role}_change", args=[connection.pk]))
+        assert page.status_code == 200
+        assert "Product Detail Sync" in page.content.decode()
+    settings = member.get(reverse("admin:carts_warehouse_settings", args=[shop.warehouse.pk])).content.decode()
+    assert 'name="on__product_detail_sync"' in settings
+    complete_functions()
+    page = member.get(reverse("admin:carts_warehouse_change", args=[shop.warehouse.pk])).content.decode()
+    assert 'Product Detail Sync</span> <span class="im-badge">Off</span>' in page

@@ -275,6 +275,7 @@ def test_a_second_cart_with_the_same_article_only_links_it(depot: Depot) -> None
     second = depot.world.add_cart(depot.store.outlets[1]["name"])
     depot.read()
     depot.read(second)
+    assert depot.run(dry_run=True).counts["create"] == 1
     assert depot.run().counts == {"created": 1, "kept_by_other": 1}
     assert set(ProductLink.objects.values_list("cart_id", "remote_id")) == {
         (depot.cart.pk, theirs["id"]),

@@ -16,6 +16,7 @@ from carts.models import Cart, Connection, Warehouse
 from connectors.functions import FUNCTIONS_BY_ROLE, Function, Role
 from syncjobs.drain import LeaseKeeper
 from syncjobs.models import Run
+from syncjobs.run_words import percent_of
 from syncjobs.runner import claim_run, execute, give_back
 from syncjobs.schedule import expand, request_run
 from syncjobs.words import counts_in_words
@@ -32,7 +33,7 @@ class Command(BaseCommand):
     def add_arguments(self, parser: ArgumentParser) -> None:
         # Options may stand anywhere: "sync 2 --dry-run inventory_sync" means what it says.
         parser.parse_args = parser.parse_intermixed_args  # type: ignore[method-assign]
-        parser.add_argument("connection", type=int, metavar="CART_ID")
+        parser.add_argument("connection", type=int, metavar="ID", help="of a cart or warehouse")
         parser.add_argument("functions", nargs="*", metavar="FUNCTION", help="for example order_download")
         parser.add_argument("--full", action="store_true", help="from the beginning, not from the cursor")
         parser.add_argument("--dry-run", action="store_true", help="show what would be done; write nothing")
@@ -106,7 +107,10 @@ class Command(BaseCommand):
 
     def progress(self, run: Run) -> None:
         if sys.stdout.isatty():
-            self.stdout.write(f"\r{run.function_label}: page {run.pages}, {counts_in_words(run.counts)}   ", ending="")
+            percent = percent_of(run)
+            bar = "" if percent is None else f"[{'#' * (percent // 5):<20}] {percent} %, "
+            told = f"{run.function_label}: {bar}page {run.pages}, {counts_in_words(run.counts)}"
+            self.stdout.write(f"\r{told}   ", ending="")
             self.stdout.flush()
 
     def tell(self, connection: Connection, function: Function, run: Run) -> None:

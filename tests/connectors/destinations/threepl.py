@@ -28,8 +28,8 @@ CALL_THAT_MAKES = {
 class ThreePLDestination(Destination):
     key = "threepl"
     lacks = {
+        Capability.PRODUCT_DETAILS: "The hub does not write items there: its products are set up by the third party.",
         Capability.TRANSFERS: "Its API books receipts and adjustments, but no move between facilities.",
-        Capability.PRODUCT_DETAILS: "The warehouse sets up its customers' items; the hub reads them.",
         Capability.BATCHES: "Its API takes one order in a call.",
         Capability.PARTIAL_SHIPMENTS: "An order is closed once, with all its packages.",
     }
