@@ -1,21 +1,22 @@
 """Inserting many plain rows at once, for the one place where ``bulk_create`` is the bottleneck: the intake of orders.
 
 ``bulk_create`` compiles an expression for every single value, and making a model instance costs more than storing it.
-Here a row is plain values, converted only where a column needs it, and handed to the driver as it is: ``executemany`` on
-SQLite, ``COPY`` on PostgreSQL. Neither primary keys are set nor signals sent.
+Here a row is plain values by attribute name; a column is converted as a whole where the database needs it, and the rows
+are handed to the driver as they are: ``executemany`` on SQLite, ``COPY`` on PostgreSQL. No signals are sent.
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
 from functools import lru_cache
-from operator import attrgetter
+from itertools import repeat
+from operator import itemgetter
 from typing import Any
 
+import msgspec
 from django.db import connection as database
 from django.db import models
 from django.utils import timezone
@@ -25,88 +26,101 @@ Convert = Callable[[Any], Any]
 
 @dataclass(frozen=True, slots=True)
 class Columns:
-    """A table's columns without its automatic primary key. ``conversions`` and ``clocks`` are positions in a row."""
+    """A table's columns as rows of certain attributes fill them. ``given`` reads a row's own values; the columns after
+    them have the same value in every row: the time of storing (``clocks`` of them), then the columns' defaults."""
 
-    table: str
     names: tuple[str, ...]
-    attributes: tuple[str, ...]
-    defaults: dict[str, Any]
-    read: Callable[[Any], tuple[Any, ...]]
+    given: Callable[[Mapping[str, Any]], tuple[Any, ...]]
     conversions: tuple[tuple[int, Convert], ...]
-    clocks: tuple[int, ...]
-
-
-def insert_rows(model: type[models.Model], rows: Sequence[models.Model]) -> None:
-    """Inserts new rows of one model. Columns that keep the time of storing get it."""
-    if rows:
-        columns = columns_of(model, database.vendor)
-        insert(columns, (list(columns.read(row)) for row in rows))
+    clocks: int
+    keep_time: Convert | None
+    defaults: tuple[Any, ...]
 
 
 def insert_values(model: type[models.Model], rows: Sequence[Mapping[str, Any]]) -> None:
-    """The same for rows that are mere values by attribute name (``order_id``, not ``order``); what is left out gets the
-    column's default."""
-    if rows:
-        columns = columns_of(model, database.vendor)
-        attributes, defaults = columns.attributes, columns.defaults
-        insert(columns, ([*map({**defaults, **row}.__getitem__, attributes)] for row in rows))
-
-
-def insert(columns: Columns, rows: Iterable[list[Any]]) -> None:
-    names = ", ".join(f'"{name}"' for name in columns.names)
+    """Inserts rows that are values by attribute name (``order_id``, not ``order``); all of them name the same. What they
+    leave out gets the column's default, or the time of storing where the column keeps that."""
+    if not rows:
+        return
+    columns = columns_of(model, tuple(rows[0]), database.vendor)
+    table = database.ops.quote_name(model._meta.db_table)
+    names = ", ".join(map(database.ops.quote_name, columns.names))
     with database.cursor() as cursor, database.wrap_database_errors:
         if database.vendor == "postgresql":
-            with cursor.copy(f'COPY "{columns.table}" ({names}) FROM STDIN') as copy:
+            with cursor.copy(f"COPY {table} ({names}) FROM STDIN") as copy:
                 for values in plain_rows(columns, rows):
                     copy.write_row(values)
         else:
             places = ", ".join(["%s"] * len(columns.names))
-            statement = f'INSERT INTO "{columns.table}" ({names}) VALUES ({places})'  # noqa: S608
-            cursor.executemany(statement, list(plain_rows(columns, rows)))
+            cursor.executemany(f"INSERT INTO {table} ({names}) VALUES ({places})", list(plain_rows(columns, rows)))  # noqa: S608
 
 
-def plain_rows(columns: Columns, rows: Iterable[list[Any]]) -> Iterable[list[Any]]:
+def reserve_ids(model: type[models.Model], number: int) -> Sequence[int]:
+    """Primary keys for rows that are about to be inserted with them. Nobody else gets them as long as this transaction
+    lasts (on SQLite, because a transaction of ours holds the write lock from its start)."""
+    assert database.in_atomic_block, "ids are reserved within the transaction that uses them"
+    table = model._meta.db_table
+    with database.cursor() as cursor:
+        if database.vendor == "postgresql":
+            sequence = "SELECT nextval(pg_get_serial_sequence(%s, 'id')) FROM generate_series(1, %s)"
+            cursor.execute(sequence, [database.ops.quote_name(table), number])
+            return [row[0] for row in cursor.fetchall()]
+        cursor.execute("SELECT seq FROM sqlite_sequence WHERE name = %s", [table])
+        last = (cursor.fetchone() or (0,))[0]
+        return range(last + 1, last + 1 + number)
+
+
+def plain_rows(columns: Columns, rows: Sequence[Mapping[str, Any]]) -> Iterator[tuple[Any, ...]]:
     """Each row's values as the driver takes them."""
-    now = timezone.now()
-    for values in rows:
-        for place in columns.clocks:
-            values[place] = now
-        for place, convert in columns.conversions:
-            value = values[place]
-            if value is not None:
-                values[place] = convert(value)
-        yield values
+    cells: list[Sequence[Any]] = list(zip(*map(columns.given, rows), strict=True))
+    for place, convert in columns.conversions:
+        cells[place] = [None if value is None else convert(value) for value in cells[place]]
+    now: Any = timezone.now()
+    if columns.keep_time is not None:
+        now = columns.keep_time(now)
+    return zip(*cells, *([repeat(now)] * columns.clocks), *map(repeat, columns.defaults))  # noqa: B905 - repeat never ends
 
 
-@lru_cache(maxsize=32)
-def columns_of(model: type[models.Model], vendor: str) -> Columns:
-    fields = [field for field in model._meta.local_concrete_fields if not field.primary_key]
-    conversions = ((place, conversion(field, vendor)) for place, field in enumerate(fields))
+@lru_cache(maxsize=64)
+def columns_of(model: type[models.Model], attributes: tuple[str, ...], vendor: str) -> Columns:
+    by_attribute = {field.attname: field for field in model._meta.local_concrete_fields}
+    given = [by_attribute.pop(attribute) for attribute in attributes]
+    left = [field for field in by_attribute.values() if not field.primary_key]
+    clocks = [field for field in left if getattr(field, "auto_now", False) or getattr(field, "auto_now_add", False)]
+    rest = [field for field in left if field not in clocks]
+    conversions = ((place, conversion(field, vendor)) for place, field in enumerate(given))
     return Columns(
-        table=model._meta.db_table,
-        names=tuple(str(field.column) for field in fields),
-        attributes=tuple(field.attname for field in fields),
-        defaults={field.attname: field.get_default() for field in fields},
-        read=attrgetter(*(field.attname for field in fields)),
+        names=tuple(str(field.column) for field in [*given, *clocks, *rest]),
+        given=itemgetter(*attributes),
         conversions=tuple((place, convert) for place, convert in conversions if convert is not None),
-        clocks=tuple(
-            place
-            for place, field in enumerate(fields)
-            if getattr(field, "auto_now", False) or getattr(field, "auto_now_add", False)
-        ),
+        clocks=len(clocks),
+        keep_time=conversion(models.DateTimeField(), vendor),
+        defaults=tuple(default_of(field, vendor) for field in rest),
     )
+
+
+def default_of(field: models.Field[Any, Any], vendor: str) -> Any:
+    value, convert = field.get_default(), conversion(field, vendor)
+    return value if value is None or convert is None else convert(value)
 
 
 def conversion(field: models.Field[Any, Any], vendor: str) -> Convert | None:
     """What turns a value of this column into what the driver takes; None where it takes the value itself."""
     if isinstance(field, models.JSONField):
-        return json.dumps
+        return json_text
     if isinstance(field, models.DecimalField):
         places = field.decimal_places
         return rounded_text(places) if vendor == "sqlite" else lambda value: round(value, places)
-    if isinstance(field, models.DateTimeField) and vendor == "sqlite":
-        return naive_text
+    if vendor == "sqlite":
+        if isinstance(field, models.DateTimeField):
+            return naive_text
+        if isinstance(field, models.BooleanField):
+            return int
     return None
+
+
+def json_text(value: Any) -> str:
+    return msgspec.json.encode(value).decode()
 
 
 def rounded_text(places: int) -> Convert:
@@ -118,4 +132,4 @@ def rounded_text(places: int) -> Convert:
 
 def naive_text(value: datetime) -> str:
     """As Django keeps times in SQLite: UTC, without saying so."""
-    return str(value.astimezone(UTC).replace(tzinfo=None))
+    return value.astimezone(UTC).isoformat(" ").removesuffix("+00:00")

@@ -7,14 +7,13 @@ only by a newer version, and then one at a time, with its differences written in
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.utils import timezone
 
-from carts.models import Cart, Customer, Location, Order, OrderEvent, OrderLine, OrderPayload, Product
+from carts.models import Cart, Location, Order, OrderEvent, OrderLine, OrderPayload
 from carts.models.catalogue import sku_key
 from carts.models.fields import plain_decimal
 from connectors.records import (
@@ -22,55 +21,17 @@ from connectors.records import (
     CustomerRecord,
     OrderLineRecord,
     OrderRecord,
-    ProductKind,
     RemoteOrderState,
 )
-from syncjobs.bulk_insert import insert_rows, insert_values
+from syncjobs.bulk_insert import insert_values, reserve_ids
 from syncjobs.models import Delivery
+from syncjobs.order_references import KnownCustomer, KnownProduct, References
 
 Status = Order.Status
+Row = dict[str, Any]
 
 NO_ADDRESS = "The order has no ship-to address, its customer has none, and the outlet's is not used."
 NO_WAREHOUSE = "The cart has no warehouse. Choose one in the cart's settings; the order then goes out by itself."
-
-
-@dataclass(frozen=True, slots=True)
-class KnownProduct:
-    sku: str
-    name: str
-    ships: bool
-
-
-@dataclass(slots=True)
-class References:
-    """What a page of orders refers to: the cart's products and customers, by the remote's ids."""
-
-    products: dict[str, KnownProduct] = field(default_factory=dict)
-    customers: dict[str, Customer] = field(default_factory=dict)
-    missing_products: set[str] = field(default_factory=set)
-    missing_customers: set[str] = field(default_factory=set)
-
-
-def load_references(cart: Cart, records: Iterable[OrderRecord]) -> References:
-    """Two queries for a page."""
-    product_ids: set[str] = set()
-    customer_ids: set[str] = set()
-    for record in records:
-        if record.customer_id and record.customer is None:
-            customer_ids.add(record.customer_id)
-        product_ids.update(line.product_id for line in record.lines if not line.sku and line.product_id)
-    found = References()
-    if product_ids:
-        rows = Product.objects.filter(connection_id=cart.pk, external_id__in=product_ids)
-        for external_id, sku, name, kind in rows.values_list("external_id", "sku", "name", "kind"):
-            ships = kind not in (ProductKind.GIFT_CARD, ProductKind.DISCOUNT)
-            found.products[external_id] = KnownProduct(sku, name, ships)
-        found.missing_products = product_ids - found.products.keys()
-    if customer_ids:
-        for customer in Customer.objects.filter(connection_id=cart.pk, external_id__in=customer_ids):
-            found.customers[customer.external_id] = customer
-        found.missing_customers = customer_ids - found.customers.keys()
-    return found
 
 
 def reference_of(cart: Cart, record: OrderRecord) -> str:
@@ -81,7 +42,7 @@ def reference_of(cart: Cart, record: OrderRecord) -> str:
 
 def known_orders(cart: Cart, records: Sequence[OrderRecord]) -> dict[str, tuple[int, int]]:
     """external id -> (our id, version stored), for those of the page that are stored already. One query."""
-    rows = Order.objects.filter(cart_id=cart.pk, external_id__in=[record.external_id for record in records])
+    rows = Order.objects.filter(cart_id=cart.pk, external_id__any_of=[record.external_id for record in records])
     return {external_id: (pk, version) for external_id, pk, version in rows.values_list("external_id", "pk", "version")}
 
 
@@ -94,139 +55,165 @@ def newest_of_each(records: Iterable[OrderRecord]) -> list[OrderRecord]:
     return list(newest.values())
 
 
+class StoredOrder(NamedTuple):
+    external_id: str
+    status: str
+
+
 def store_new_orders(
     cart: Cart, location: Location | None, records: Sequence[OrderRecord], references: References
-) -> list[Order]:
-    """Stores orders that are not known yet, each with everything that belongs to it. Returns them."""
+) -> list[StoredOrder]:
+    """Stores orders that are not known yet, each with everything that belongs to it. Only within a transaction."""
+    if not records:
+        return []
     now = timezone.now()
-    orders = [order_of(cart, location, record, references, now) for record in records]
-    insert_rows(Order, orders)
-    known = known_orders(cart, records)
-    lines: list[dict[str, Any]] = []
-    events: list[dict[str, Any]] = []
-    payloads: list[dict[str, Any]] = []
-    deliveries: list[dict[str, Any]] = []
-    for order, record in zip(orders, records, strict=True):
-        order.pk, _ = known[record.external_id]
+    orders: list[Row] = []
+    lines: list[Row] = []
+    events: list[Row] = []
+    payloads: list[Row] = []
+    deliveries: list[Row] = []
+    for order_id, record in zip(reserve_ids(Order, len(records)), records, strict=True):
+        order = new_order(order_id, cart, location, record, references, now)
+        orders.append(order)
         lines.extend(
-            line_values(order.pk, position, line, references) for position, line in enumerate(record.lines, start=1)
+            line_values(order_id, position, line, references) for position, line in enumerate(record.lines, start=1)
         )
-        events.append(
-            {"order_id": order.pk, "kind": "imported", "message": f"Imported from {cart} as {record.remote_status}."}
-        )
-        if order.problem:
-            events.append({"order_id": order.pk, "kind": order.status, "message": order.problem})
-        if order.status == Status.SHIPPED:
-            events.append(
-                {"order_id": order.pk, "kind": "shipped", "message": "Nothing to ship: the order holds no goods."}
-            )
+        events.extend({"order_id": order_id, "kind": kind, "message": text} for kind, text in history(cart, order))
         if record.raw:
-            payloads.append({"order_id": order.pk, "version": record.version, "body": OrderPayload.pack(record.raw)})
-        if order.status == Status.NEW and order.warehouse_id is not None:
+            payloads.append({"order_id": order_id, "version": record.version, "body": OrderPayload.pack(record.raw)})
+        if order["status"] == Status.NEW and cart.warehouse_id is not None:
             deliveries.append(
                 {
-                    "connection_id": order.warehouse_id,
+                    "connection_id": cart.warehouse_id,
                     "kind": Delivery.Kind.ORDER.value,
-                    "order_id": order.pk,
-                    "reference": order.reference,
+                    "order_id": order_id,
+                    "reference": order["reference"],
                     "run_at": now,
                 }
             )
-    insert_values(OrderLine, lines)
-    insert_values(OrderEvent, events)
-    insert_values(OrderPayload, payloads)
-    insert_values(Delivery, deliveries)
-    return orders
+    for model, rows in (
+        (Order, orders),
+        (OrderLine, lines),
+        (OrderEvent, events),
+        (OrderPayload, payloads),
+        (Delivery, deliveries),
+    ):
+        insert_values(model, rows)
+    return [StoredOrder(order["external_id"], order["status"]) for order in orders]
 
 
-def order_of(
-    cart: Cart, location: Location | None, record: OrderRecord, references: References, now: datetime
-) -> Order:
-    order = Order(
-        merchant_id=cart.merchant_id,
-        cart_id=cart.pk,
-        warehouse_id=cart.warehouse_id,
-        location_id=location.pk if location else None,
-        external_id=record.external_id,
-        reference=reference_of(cart, record),
-        stored_at=now,
-    )
-    fill_order(order, record, references)
-    order.status, order.problem = first_status(order, record, references)
-    if order.status == Status.SHIPPED:
-        order.shipped_at = now
-    return order
+def new_order(
+    order_id: int, cart: Cart, location: Location | None, record: OrderRecord, references: References, now: datetime
+) -> Row:
+    """All columns of a new order that do not keep their default."""
+    ship_to = ship_to_of(record, references)
+    status, problem = first_status(cart.warehouse_id, ship_to, record, references)
+    return {
+        "id": order_id,
+        "merchant_id": cart.merchant_id,
+        "cart_id": cart.pk,
+        "warehouse_id": cart.warehouse_id,
+        "location_id": location.pk if location else None,
+        "external_id": record.external_id,
+        "reference": reference_of(cart, record),
+        "status": status,
+        "problem": problem,
+        "shipped_at": now if status == Status.SHIPPED else None,
+        **order_values(record, ship_to, references),
+    }
+
+
+def history(cart: Cart, order: Row) -> Iterator[tuple[str, str]]:
+    """(kind, message) of a new order's first events."""
+    yield "imported", f"Imported from {cart} as {order['remote_status']}."
+    if order["problem"]:
+        yield order["status"], order["problem"]
+    if order["status"] == Status.SHIPPED:
+        yield "shipped", "Nothing to ship: the order holds no goods."
 
 
 def fill_order(order: Order, record: OrderRecord, references: References) -> None:
     """Copies a record's values into an order (not its status)."""
+    for name, value in order_values(record, ship_to_of(record, references), references).items():
+        setattr(order, name, value)
+
+
+def order_values(record: OrderRecord, ship_to: Address | None, references: References) -> Row:
+    """The columns of an order that follow the cart's record of it."""
     customer = references.customers.get(record.customer_id)
-    order.number = record.number[:120]
-    order.remote_status = record.remote_status[:60]
-    order.version = record.version
-    order.placed_at = record.placed_at
-    order.remote_updated_at = record.updated_at
-    order.currency = record.currency[:3]
-    order.subtotal = record.subtotal
-    order.discount_total = record.discount_total
-    order.shipping_total = record.shipping_total
-    order.tax_total = record.tax_total
-    order.total = record.total
-    order.unexplained = record.unexplained
-    order.ship_method = record.ship_method[:120]
-    order.note = record.note
-    order.payments = [
-        {
-            "name": payment.name,
-            "amount": plain_decimal(payment.amount, 2),
-            "paid_at": payment.paid_at.isoformat() if payment.paid_at else None,
-            "kind": payment.kind,
-        }
-        for payment in record.payments
-    ]
-    order.charges = [
-        {
-            "kind": charge.kind,
-            "name": charge.name,
-            "amount": plain_decimal(charge.amount, 2),
-            "tax": plain_decimal(charge.tax, 2),
-        }
-        for charge in record.charges
-    ]
-    order.customer = customer
-    order.customer_name, order.customer_email = customer_facts(record.customer, customer)
-    order.ship_to = ship_to_of(record, customer)
-    order.bill_to = bill_to_of(record, customer) or order.ship_to
+    name, email = customer_facts(record.customer, customer)
+    bill_to = bill_to_of(record, customer) or ship_to
+    return {
+        "number": record.number[:120],
+        "remote_status": record.remote_status[:60],
+        "version": record.version,
+        "placed_at": record.placed_at,
+        "remote_updated_at": record.updated_at,
+        "currency": record.currency[:3],
+        "subtotal": record.subtotal,
+        "discount_total": record.discount_total,
+        "shipping_total": record.shipping_total,
+        "tax_total": record.tax_total,
+        "total": record.total,
+        "unexplained": record.unexplained,
+        "ship_method": record.ship_method[:120],
+        "note": record.note,
+        "payments": [
+            {
+                "name": payment.name,
+                "amount": plain_decimal(payment.amount, 2),
+                "paid_at": payment.paid_at.isoformat() if payment.paid_at else None,
+                "kind": payment.kind,
+            }
+            for payment in record.payments
+        ],
+        "charges": [
+            {
+                "kind": charge.kind,
+                "name": charge.name,
+                "amount": plain_decimal(charge.amount, 2),
+                "tax": plain_decimal(charge.tax, 2),
+            }
+            for charge in record.charges
+        ],
+        "customer_id": customer.id if customer else None,
+        "customer_name": name[:300],
+        "customer_email": email[:254],
+        "ship_to": ship_to.as_dict() if ship_to else {},
+        "bill_to": bill_to.as_dict() if bill_to else {},
+    }
 
 
-def customer_facts(inline: CustomerRecord | None, stored: Customer | None) -> tuple[str, str]:
+def customer_facts(inline: CustomerRecord | None, stored: KnownCustomer | None) -> tuple[str, str]:
+    """(name, email)"""
     if inline is not None:
-        return inline.display_name[:300], inline.email[:254]
+        return inline.display_name, inline.email
     if stored is not None:
-        return stored.display_name[:300], stored.email
+        return stored.name, stored.email
     return "", ""
 
 
-def ship_to_of(record: OrderRecord, customer: Customer | None) -> dict[str, str]:
+def ship_to_of(record: OrderRecord, references: References) -> Address | None:
     """The order's own address, else the customer's, else the fallback that the cart's options allow."""
-    stored = Address.from_dict(customer.ship_to) if customer and not customer.is_walk_in else None
+    customer = references.customers.get(record.customer_id)
+    stored = customer.ship_to if customer else None
     inline = record.customer.ship_to if record.customer else None
     for address in (record.ship_to, inline, stored, record.fallback_ship_to):
         if address is not None and address.is_usable:
-            return address.as_dict()
+            return address
     for address in (record.ship_to, inline, stored):
         if address is not None and any(address.as_dict().values()):
-            return address.as_dict()
-    return {}
+            return address
+    return None
 
 
-def bill_to_of(record: OrderRecord, customer: Customer | None) -> dict[str, str]:
-    stored = Address.from_dict(customer.bill_to) if customer and customer.bill_to else None
+def bill_to_of(record: OrderRecord, customer: KnownCustomer | None) -> Address | None:
+    stored = customer.bill_to if customer else None
     inline = record.customer.bill_to if record.customer else None
     for address in (record.bill_to, inline, stored):
         if address is not None and address.is_usable:
-            return address.as_dict()
-    return {}
+            return address
+    return None
 
 
 def lines_of(order: Order, records: Sequence[OrderLineRecord], references: References) -> list[OrderLine]:
@@ -237,7 +224,7 @@ def line_of(order: Order, position: int, record: OrderLineRecord, references: Re
     return OrderLine(**line_values(order.pk, position, record, references))
 
 
-def line_values(order_id: int | None, position: int, record: OrderLineRecord, references: References) -> dict[str, Any]:
+def line_values(order_id: int | None, position: int, record: OrderLineRecord, references: References) -> Row:
     """The columns of one line."""
     product = references.products.get(record.product_id)
     sku = record.sku or (product.sku if product else "")
@@ -259,17 +246,19 @@ def line_values(order_id: int | None, position: int, record: OrderLineRecord, re
     }
 
 
-def first_status(order: Order, record: OrderRecord, references: References) -> tuple[str, str]:
-    """(status, problem) of an order that was just filled."""
+def first_status(
+    warehouse_id: int | None, ship_to: Address | None, record: OrderRecord, references: References
+) -> tuple[str, str]:
+    """(status, problem) of an order that has not left yet."""
     if record.state is RemoteOrderState.CANCELLED:
-        return Status.CANCELLED, ""
+        return Status.CANCELLED.value, ""
     if record.hold_reason:
-        return Status.HELD, record.hold_reason
+        return Status.HELD.value, record.hold_reason
     goods = [line for line in record.lines if ships(line, references.products)]
     if not goods:
-        return Status.SHIPPED, ""
-    problem = data_problem(order, goods, references.products)
-    return (Status.ERROR, problem) if problem else (Status.NEW, "")
+        return Status.SHIPPED.value, ""
+    problem = data_problem(warehouse_id, ship_to, goods, references.products)
+    return (Status.ERROR.value, problem) if problem else (Status.NEW.value, "")
 
 
 def ships(line: OrderLineRecord, products: Mapping[str, KnownProduct]) -> bool:
@@ -277,9 +266,14 @@ def ships(line: OrderLineRecord, products: Mapping[str, KnownProduct]) -> bool:
     return line.ships and (product.ships if product else True)
 
 
-def data_problem(order: Order, goods: Sequence[OrderLineRecord], products: Mapping[str, KnownProduct]) -> str:
+def data_problem(
+    warehouse_id: int | None,
+    ship_to: Address | None,
+    goods: Sequence[OrderLineRecord],
+    products: Mapping[str, KnownProduct],
+) -> str:
     """What keeps an order from going out, in words; "" if nothing does. It heals itself when the data come in."""
-    if order.warehouse_id is None:
+    if warehouse_id is None:
         return NO_WAREHOUSE
     for line in goods:
         if line.sku:
@@ -292,7 +286,7 @@ def data_problem(order: Order, goods: Sequence[OrderLineRecord], products: Mappi
             )
         if not product.sku:
             return f"Line {product.name}: the product has no SKU. Give it one in the cart."
-    if not Address.from_dict(order.ship_to).is_usable:
+    if ship_to is None or not ship_to.is_usable:
         return (
             f"{NO_ADDRESS} Enter street, city and country here, add them to the customer, or switch "
             "Default to Outlet Address on."

@@ -14,7 +14,8 @@ from carts.models import Cart, Order, OrderLine, Refund, RefundLine
 from carts.models.catalogue import sku_key
 from carts.models.fields import plain_decimal
 from connectors.records import OrderRecord, RefundRecord, RemoteOrderState
-from syncjobs.intake_orders import References, reference_of
+from syncjobs.intake_orders import reference_of
+from syncjobs.order_references import References
 
 Status = Refund.Status
 Known = dict[str, tuple[int, int]]
@@ -248,7 +249,7 @@ def link_refunds(cart: Cart, order_ids: Sequence[str]) -> int:
     """Returns that came before their orders find them now, and go out. One query when there are none."""
     if not order_ids:
         return 0
-    waiting = Refund.objects.filter(cart_id=cart.pk, order__isnull=True, return_for__in=order_ids)
+    waiting = Refund.objects.filter(cart_id=cart.pk, order__isnull=True, return_for__any_of=order_ids)
     ids = list(waiting.values_list("pk", flat=True))
     for refund_id in ids:
         with transaction.atomic():

@@ -13,13 +13,8 @@ from carts.models.catalogue import sku_key
 from carts.models.fields import plain_decimal
 from carts.signals import order_ready
 from connectors.records import Address, OrderRecord, ProductKind, RemoteOrderState
-from syncjobs.intake_orders import (
-    References,
-    fill_order,
-    first_status,
-    lines_of,
-    load_references,
-)
+from syncjobs.intake_orders import fill_order, first_status, lines_of, ship_to_of
+from syncjobs.order_references import References, load_references
 
 HEAL_AT_ONCE = 200
 Status = Order.Status
@@ -112,7 +107,7 @@ def update_unsent(order: Order, record: OrderRecord, references: References, dif
     if held_by_person:
         status, problem = Status.HELD.value, order.problem
     else:
-        status, problem = first_status(order, record, references)
+        status, problem = first_status(order.warehouse_id, ship_to_of(record, references), record, references)
     order.status, order.problem = status, problem
     order.save()
     order.lines.all().delete()

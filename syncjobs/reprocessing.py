@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import cast
 
+from django.db import transaction
 from django.utils import timezone
 
 from carts import order_flow, refund_flow
@@ -18,10 +19,11 @@ from connectors.records import OrderRecord
 from syncjobs.call_log import CallBuffer
 from syncjobs.failures import NotReprocessed
 from syncjobs.flows.product_sync import push_again
-from syncjobs.intake_orders import known_orders, load_references, store_new_orders
+from syncjobs.intake_orders import known_orders, store_new_orders
 from syncjobs.intake_refunds import as_lookups, known_refunds, link_refunds, newer, refunds_among, take_in_refunds
 from syncjobs.models import Delivery, FailedRecord, Run
 from syncjobs.order_changes import take_in_change
+from syncjobs.order_references import load_references
 from syncjobs.schedule import request_run
 
 
@@ -44,8 +46,9 @@ def reprocess_order(record: FailedRecord, actor: str) -> None:
     if fresh.external_id in known:
         take_in_change(cart, known[fresh.external_id][0], fresh, cancels=True)
     elif fresh.importable:
-        store_new_orders(cart, cart.stock_location(), [fresh], load_references(cart, [fresh]))
-        link_refunds(cart, [fresh.external_id])
+        with transaction.atomic():
+            store_new_orders(cart, cart.stock_location(), [fresh], load_references(cart, [fresh]))
+            link_refunds(cart, [fresh.external_id])
     elif not is_taken_in:
         raise NotReprocessed(fresh.skip_reason or "The cart's own options leave this order out.")
 

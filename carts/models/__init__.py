@@ -1,3 +1,4 @@
+import carts.models.lookups  # noqa: F401 - registers any_of
 from carts.models.alerts import Alert, AlertMail, AlertSubscription
 from carts.models.authorizations import Authorization
 from carts.models.builtin import PickLine, PickOrder, PickReturn, PickReturnLine, PickShipment, PickShipmentLine

@@ -14,13 +14,7 @@ from connectors.records import OrderRecord, Page, RemoteOrderState
 from syncjobs.context import RunContext
 from syncjobs.failures import failures_of_rejects, record_failures, settle_external
 from syncjobs.flows.catalogue import refresh_customers, refresh_products
-from syncjobs.intake_orders import (
-    References,
-    known_orders,
-    load_references,
-    newest_of_each,
-    store_new_orders,
-)
+from syncjobs.intake_orders import known_orders, newest_of_each, store_new_orders
 from syncjobs.intake_refunds import (
     as_lookups,
     known_refunds,
@@ -30,6 +24,7 @@ from syncjobs.intake_refunds import (
     take_in_refunds,
 )
 from syncjobs.order_changes import heal_orders, take_in_change
+from syncjobs.order_references import References, load_references
 from syncjobs.schedule import schedule_of
 
 

@@ -1,0 +1,67 @@
+"""What a page of orders refers to: the cart's products and customers, by the remote's ids."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from carts.models import Cart, Customer, Product
+from connectors.records import Address, OrderRecord, ProductKind
+
+
+@dataclass(frozen=True, slots=True)
+class KnownProduct:
+    sku: str
+    name: str
+    ships: bool
+
+
+@dataclass(frozen=True, slots=True)
+class KnownCustomer:
+    """What an order takes from its customer. A walk-in customer lends it no address to send to."""
+
+    id: int
+    name: str
+    email: str
+    ship_to: Address | None
+    bill_to: Address | None
+
+
+@dataclass(slots=True)
+class References:
+    products: dict[str, KnownProduct] = field(default_factory=dict)
+    customers: dict[str, KnownCustomer] = field(default_factory=dict)
+    missing_products: set[str] = field(default_factory=set)
+    missing_customers: set[str] = field(default_factory=set)
+
+
+def load_references(cart: Cart, records: Iterable[OrderRecord]) -> References:
+    """Two queries for a page."""
+    product_ids: set[str] = set()
+    customer_ids: set[str] = set()
+    for record in records:
+        if record.customer_id and record.customer is None:
+            customer_ids.add(record.customer_id)
+        product_ids.update(line.product_id for line in record.lines if not line.sku and line.product_id)
+    found = References()
+    if product_ids:
+        rows = Product.objects.filter(connection_id=cart.pk, external_id__any_of=product_ids)
+        for external_id, sku, name, kind in rows.values_list("external_id", "sku", "name", "kind"):
+            ships = kind not in (ProductKind.GIFT_CARD, ProductKind.DISCOUNT)
+            found.products[external_id] = KnownProduct(sku, name, ships)
+        found.missing_products = product_ids - found.products.keys()
+    if customer_ids:
+        for customer in Customer.objects.filter(connection_id=cart.pk, external_id__any_of=customer_ids):
+            found.customers[customer.external_id] = known_customer(customer)
+        found.missing_customers = customer_ids - found.customers.keys()
+    return found
+
+
+def known_customer(customer: Customer) -> KnownCustomer:
+    return KnownCustomer(
+        id=customer.pk,
+        name=customer.display_name,
+        email=customer.email,
+        ship_to=None if customer.is_walk_in else Address.from_dict(customer.ship_to),
+        bill_to=Address.from_dict(customer.bill_to) if customer.bill_to else None,
+    )
