@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zlib
 from decimal import Decimal
 
 from django.db import models
@@ -12,6 +11,7 @@ from carts.models.catalogue import Customer
 from carts.models.connections import Cart, Location, Warehouse
 from carts.models.fields import MoneyField, QuantityField
 from carts.models.merchants import Merchant
+from carts.models.packing import pack, unpack
 
 
 class Order(models.Model):
@@ -141,11 +141,11 @@ class OrderPayload(models.Model):
 
     @staticmethod
     def pack(raw: bytes) -> bytes:
-        return zlib.compress(raw, 1)
+        return pack(raw)
 
     @property
     def text(self) -> str:
-        return zlib.decompress(self.body).decode("utf-8", "replace")
+        return unpack(self.body).decode("utf-8", "replace")
 
 
 class OrderEvent(models.Model):

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import zlib
-
 from django.db import models
 
 from carts.models import Connection
+from carts.models.packing import pack, unpack
 from syncjobs.models.deliveries import Delivery
 from syncjobs.models.runs import Run
 
@@ -49,11 +48,11 @@ class ApiCallBody(models.Model):
 
     @staticmethod
     def pack(text: str) -> bytes:
-        return zlib.compress(text.encode(), 1) if text else b""
+        return pack(text.encode())
 
     @staticmethod
     def unpack(body: bytes | memoryview) -> str:
-        return zlib.decompress(body).decode() if body else ""
+        return unpack(body).decode()
 
     @property
     def request_text(self) -> str:
