@@ -42,7 +42,9 @@ def reference_of(cart: Cart, record: OrderRecord) -> str:
 
 def known_orders(cart: Cart, records: Sequence[OrderRecord]) -> dict[str, tuple[int, int]]:
     """external id -> (our id, version stored), for those of the page that are stored already. One query."""
-    rows = Order.objects.filter(cart_id=cart.pk, external_id__any_of=[record.external_id for record in records])
+    ids = [record.external_id for record in records]
+    # Without an order: SQLite would rather walk through all of the cart's orders than sort a page.
+    rows = Order.objects.filter(cart_id=cart.pk, external_id__any_of=ids).order_by()
     return {external_id: (pk, version) for external_id, pk, version in rows.values_list("external_id", "pk", "version")}
 
 

@@ -36,7 +36,8 @@ def known_refunds(cart: Cart, records: Sequence[OrderRecord]) -> Known:
     """external id -> (our id, version stored). No query for a page without returns."""
     if not records:
         return {}
-    rows = Refund.objects.filter(cart_id=cart.pk, external_id__in=[record.external_id for record in records])
+    ids = [record.external_id for record in records]
+    rows = Refund.objects.filter(cart_id=cart.pk, external_id__any_of=ids).order_by()
     return {external_id: (pk, version) for external_id, pk, version in rows.values_list("external_id", "pk", "version")}
 
 
@@ -78,7 +79,7 @@ def orders_of(cart: Cart, records: Iterable[OrderRecord]) -> dict[str, Order]:
     ids = {record.refund.return_for for record in records if record.refund is not None} - {""}
     if not ids:
         return {}
-    rows = Order.objects.filter(cart_id=cart.pk, external_id__in=ids).prefetch_related("lines")
+    rows = Order.objects.filter(cart_id=cart.pk, external_id__in=ids).order_by().prefetch_related("lines")
     return {order.external_id: order for order in rows.select_related("warehouse", "location")}
 
 
@@ -250,7 +251,7 @@ def link_refunds(cart: Cart, order_ids: Sequence[str]) -> int:
     if not order_ids:
         return 0
     waiting = Refund.objects.filter(cart_id=cart.pk, order__isnull=True, return_for__any_of=order_ids)
-    ids = list(waiting.values_list("pk", flat=True))
+    ids = list(waiting.order_by("pk").values_list("pk", flat=True))
     for refund_id in ids:
         with transaction.atomic():
             link(refund_flow.locked(refund_id))

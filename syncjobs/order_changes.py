@@ -161,6 +161,7 @@ def heal_orders(cart: Cart) -> int:
         Order.objects.filter(
             cart_id=cart.pk, status=Status.ERROR, at_warehouse_at__isnull=True, deliveries__isnull=True
         )
+        .order_by("pk")
         .prefetch_related("lines")
         .select_related("cart", "warehouse", "customer")[:HEAL_AT_ONCE]
     )

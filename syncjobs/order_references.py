@@ -45,7 +45,7 @@ def load_references(cart: Cart, records: Iterable[OrderRecord]) -> References:
         product_ids.update(line.product_id for line in record.lines if not line.sku and line.product_id)
     found = References()
     if product_ids:
-        rows = Product.objects.filter(connection_id=cart.pk, external_id__any_of=product_ids)
+        rows = Product.objects.filter(connection_id=cart.pk, external_id__any_of=product_ids).order_by()
         for external_id, sku, name, kind in rows.values_list("external_id", "sku", "name", "kind"):
             ships = kind not in (ProductKind.GIFT_CARD, ProductKind.DISCOUNT)
             found.products[external_id] = KnownProduct(sku, name, ships)

@@ -17,7 +17,7 @@ def sku_key(sku: str) -> str:
 class Product(models.Model):
     """One sellable article as one connection lists it. The built-in warehouse's products are edited here."""
 
-    connection = models.ForeignKey(Connection, on_delete=models.CASCADE, related_name="products")
+    connection = models.ForeignKey(Connection, on_delete=models.CASCADE, related_name="products", db_index=False)
     external_id = models.CharField(max_length=120)
     version = models.BigIntegerField(default=0, editable=False)
     sku = models.CharField("SKU", max_length=200, blank=True)
@@ -141,7 +141,7 @@ class SentProduct(PushedProduct):
 
 
 class Customer(models.Model):
-    connection = models.ForeignKey(Connection, on_delete=models.CASCADE, related_name="customers")
+    connection = models.ForeignKey(Connection, on_delete=models.CASCADE, related_name="customers", db_index=False)
     external_id = models.CharField(max_length=120)
     version = models.BigIntegerField(default=0, editable=False)
     code = models.CharField(max_length=120, blank=True)

@@ -17,7 +17,7 @@ class StockLevel(models.Model):
     when the warehouse was asked: orders that reached it later are not in ``available`` yet.
     """
 
-    location = models.ForeignKey(Location, on_delete=models.CASCADE, related_name="stock_levels")
+    location = models.ForeignKey(Location, on_delete=models.CASCADE, related_name="stock_levels", db_index=False)
     sku = models.CharField("SKU", max_length=200)
     sku_key = models.CharField(max_length=200, editable=False)
     available = QuantityField()
@@ -41,7 +41,7 @@ class StockLevel(models.Model):
 class OutletLevel(models.Model):
     """Stock of one product as a cart's outlet shows it: last read level, and what was last written there."""
 
-    cart = models.ForeignKey(Cart, on_delete=models.CASCADE, related_name="outlet_levels")
+    cart = models.ForeignKey(Cart, on_delete=models.CASCADE, related_name="outlet_levels", db_index=False)
     product = models.ForeignKey(Product, on_delete=models.CASCADE, related_name="outlet_levels")
     level = QuantityField()
     version = models.BigIntegerField(default=0)

@@ -39,7 +39,7 @@ def orders_of(context: RunContext, records: Sequence[ShipmentRecord]) -> dict[st
     """order reference -> our id, among the orders of this warehouse: by our own reference, else by the id under which the
     warehouse said that it keeps the order. One query, or two."""
     references = {record.order_reference for record in records}
-    rows = Order.objects.filter(warehouse_id=context.connection.pk, reference__in=references)
+    rows = Order.objects.filter(warehouse_id=context.connection.pk, reference__any_of=references).order_by()
     found = dict(rows.values_list("reference", "pk"))
     others = {
         record.remote_order_id: record.order_reference
@@ -48,16 +48,17 @@ def orders_of(context: RunContext, records: Sequence[ShipmentRecord]) -> dict[st
     }
     if others:
         sent = Delivery.objects.filter(
-            connection_id=context.connection.pk, kind=Delivery.Kind.ORDER, remote_id__in=others
+            connection_id=context.connection.pk, kind=Delivery.Kind.ORDER, remote_id__any_of=others
         )
-        for remote_id, order_id in sent.values_list("remote_id", "order_id"):
+        for remote_id, order_id in sent.order_by().values_list("remote_id", "order_id"):
             found[others[remote_id]] = order_id
     return found
 
 
 def booked_before(order_ids: Sequence[int], records: Sequence[ShipmentRecord]) -> set[tuple[int, str]]:
     """(order, shipment) pairs that an earlier run booked: readers overlap on purpose. One query."""
-    rows = Shipment.objects.filter(order_id__in=order_ids, external_id__in=[record.external_id for record in records])
+    ids = [record.external_id for record in records]
+    rows = Shipment.objects.filter(order_id__in=order_ids, external_id__any_of=ids).order_by()
     return set(rows.values_list("order_id", "external_id"))
 
 

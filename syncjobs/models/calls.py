@@ -11,7 +11,7 @@ from syncjobs.models.runs import Run
 
 
 class ApiCall(models.Model):
-    connection = models.ForeignKey(Connection, on_delete=models.CASCADE, related_name="api_calls")
+    connection = models.ForeignKey(Connection, on_delete=models.CASCADE, related_name="api_calls", db_index=False)
     run = models.ForeignKey(Run, on_delete=models.SET_NULL, null=True, blank=True, related_name="api_calls")
     delivery = models.ForeignKey(Delivery, on_delete=models.SET_NULL, null=True, blank=True, related_name="api_calls")
     method = models.CharField(max_length=8)

@@ -23,12 +23,18 @@ class Delivery(models.Model):
         FAILED = "failed", "Failed"
         CANCELLED = "cancelled", "Cancelled"
 
-    connection = models.ForeignKey(Connection, on_delete=models.CASCADE, related_name="deliveries")
+    # Indexes below begin with it.
+    connection = models.ForeignKey(Connection, on_delete=models.CASCADE, related_name="deliveries", db_index=False)
     kind = models.CharField(max_length=20, choices=Kind.choices)
     # Every delivery is about an order, save for the return of one that was never downloaded.
     order = models.ForeignKey(Order, on_delete=models.CASCADE, null=True, blank=True, related_name="deliveries")
-    shipment = models.ForeignKey(Shipment, on_delete=models.CASCADE, null=True, blank=True, related_name="deliveries")
-    refund = models.ForeignKey(Refund, on_delete=models.CASCADE, null=True, blank=True, related_name="deliveries")
+    # Indexed below, where there is one.
+    shipment = models.ForeignKey(
+        Shipment, on_delete=models.CASCADE, null=True, blank=True, related_name="deliveries", db_index=False
+    )
+    refund = models.ForeignKey(
+        Refund, on_delete=models.CASCADE, null=True, blank=True, related_name="deliveries", db_index=False
+    )
     reference = models.CharField(max_length=280)
     state = models.CharField(max_length=10, choices=State.choices, default=State.PENDING)
     run_at = models.DateTimeField()
@@ -55,6 +61,9 @@ class Delivery(models.Model):
             models.Index(fields=["run_at", "id"], condition=Q(state__in=["pending", "retry"]), name="delivery_queue"),
             models.Index(fields=["lease_until"], condition=Q(state="sending"), name="delivery_leases"),
             models.Index(fields=["connection", "-id"], name="delivery_history"),
+            models.Index(fields=["connection", "kind", "remote_id"], name="delivery_by_remote_id"),
+            models.Index(fields=["shipment"], condition=Q(shipment__isnull=False), name="delivery_of_shipment"),
+            models.Index(fields=["refund"], condition=Q(refund__isnull=False), name="delivery_of_refund"),
             models.Index(fields=["kind"], condition=Q(state="failed"), name="delivery_failed"),
         ]
 

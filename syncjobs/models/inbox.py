@@ -15,7 +15,7 @@ class WebhookEvent(models.Model):
         FAILED = "failed", "Failed"
         IGNORED = "ignored", "Ignored"
 
-    connection = models.ForeignKey(Connection, on_delete=models.CASCADE, related_name="webhook_events")
+    connection = models.ForeignKey(Connection, on_delete=models.CASCADE, related_name="webhook_events", db_index=False)
     state = models.CharField(max_length=10, choices=State.choices, default=State.RECEIVED)
     topic = models.CharField(max_length=60, blank=True, default="")
     external_id = models.CharField(max_length=120, blank=True, default="")

@@ -54,7 +54,7 @@ class Run(models.Model):
         WEBHOOK = "webhook", "Webhook"
         HUB = "hub", "Hub"
 
-    connection = models.ForeignKey(Connection, on_delete=models.CASCADE, related_name="runs")
+    connection = models.ForeignKey(Connection, on_delete=models.CASCADE, related_name="runs", db_index=False)
     function = models.CharField(max_length=40, choices=FUNCTION_CHOICES)
     feed = models.CharField(max_length=40)
     lane = models.CharField(max_length=12, choices=[(lane.value, lane.value.title()) for lane in Lane])

@@ -10,6 +10,7 @@ import pytest
 from carts.models import Alert, Order, OrderPayload, PickOrder
 from connectors.functions import Function
 from connectors.vend.connector import OutletAddressMissing
+from syncjobs.failures import reprocess
 from syncjobs.models import Delivery, FailedRecord, Run
 from tests.engine.conftest import World
 
@@ -166,6 +167,31 @@ def test_a_record_that_cannot_be_read_does_not_stop_the_page(world: World) -> No
     assert record.external_id == "not-a-sale" and "what?" in record.payload
     alert = Alert.objects.get(kind="failed_records")
     assert alert.fix and alert.link
+
+
+def test_a_record_tried_again_is_stored_with_its_delivery_or_not_at_all(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from syncjobs import intake_orders
+
+    world.store.add_raw_sale('{"id": "not-a-sale", "state": "closed", "line_items": "what?"}')
+    world.download()
+    FailedRecord.objects.update(external_id=world.sell()["id"])
+    record = FailedRecord.objects.get()
+    insert = intake_orders.insert_values
+
+    def full_disk(model: type, rows: object) -> None:
+        if model is Delivery:
+            raise OSError("no space left")
+        insert(model, rows)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(intake_orders, "insert_values", full_disk)
+    with pytest.raises(OSError):
+        reprocess(record, "ada")
+    assert not Order.objects.exists()
+    monkeypatch.undo()
+    reprocess(record, "ada")
+    assert Delivery.objects.get().order == Order.objects.get()
 
 
 def test_missing_outlet_address_stops_the_pull_word_for_word_and_heals(world: World) -> None:
