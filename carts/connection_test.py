@@ -12,6 +12,7 @@ from carts.encryption import CredentialsUnreadable
 from carts.models import Cart, Connection, Location, Outlet, Warehouse
 from carts.remote import open_connector, webhook_url
 from carts.signals import connection_tested
+from carts.store_facts import save_store_facts
 from connectors.base import Connector
 from connectors.errors import ConnectorError
 from connectors.ports import LocationReader, OutletReader, WebhookSource
@@ -47,6 +48,7 @@ def run_test(connection: Connection) -> TestReport:
             steps.append(TestStep(name="Connection", ok=False, message=error.message, help=error.fix))
         finally:
             connector.close()
+            save_store_facts(connection, connector)
     if isinstance(connection, Cart):
         steps.append(warehouse_step(connection))
     report = TestReport(ok=all(step.ok for step in steps), steps=tuple(steps))
@@ -69,7 +71,7 @@ def take_in_places(connection: Connection, connector: Connector) -> list[TestSte
                     "deleted": record.deleted,
                 },
             )
-            if not record.deleted and record.name == connection.options.get("outlet_name"):
+            if not record.deleted and record.name == connection.options.get(connector.outlet_option):
                 Cart.objects.filter(pk=connection.pk).update(outlet=outlet)
     if isinstance(connection, Warehouse) and isinstance(connector, LocationReader):
         for place in connector.read_locations():

@@ -9,13 +9,15 @@ from django.conf import settings
 
 from carts.credential_store import store_of
 from carts.encryption import SealedCredentials
-from carts.models import Connection
+from carts.models import Cart, Connection
+from carts.store_facts import load_store_facts
 from connectors.base import Connector, Environment
 from connectors.budget import BudgetBook
 from connectors.errors import ConfigurationInvalid
 from connectors.functions import Role
 from connectors.http import CallLog
 from connectors.settings_fields import SettingErrors
+from connectors.store_facts import StoreFacts
 
 BUDGETS = BudgetBook()
 
@@ -23,9 +25,12 @@ BUDGETS = BudgetBook()
 default_call_log: Callable[[Connection], CallLog | None] = lambda connection: None  # noqa: E731
 
 
-def open_connector(connection: Connection, call_log: CallLog | None = None) -> Connector:
-    """A connector for this connection. Close it after use. Raises ``ConfigurationInvalid`` when the stored options or
-    credentials do not fit the connector any more, ``CredentialsUnreadable`` when no key opens them."""
+def open_connector(
+    connection: Connection, call_log: CallLog | None = None, store_facts: StoreFacts | None = None
+) -> Connector:
+    """A connector for this connection. Close it after use. ``store_facts``: of another connector of this connection, to
+    share them. Raises ``ConfigurationInvalid`` when the stored options or credentials do not fit the connector any more,
+    ``CredentialsUnreadable`` when no key opens them."""
     kind = connection.connector_class
     try:
         options = kind.Options.parse(connection.options)
@@ -39,6 +44,8 @@ def open_connector(connection: Connection, call_log: CallLog | None = None) -> C
         connection_id=str(connection.uuid),
         resources=resources_of(connection),
         credential_store=store_of(connection),
+        store_facts=load_store_facts(connection, options) if store_facts is None else store_facts,
+        outlet_id=outlet_id_of(connection),
     )
     return kind(options, credentials, environment)
 
@@ -61,6 +68,13 @@ def resources_of(connection: Connection) -> dict[str, Any]:
 
         return {"book": WarehouseBook(connection.pk)}
     return {}
+
+
+def outlet_id_of(connection: Connection) -> str:
+    """The outlet that the last Test found, as long as the settings name the same one."""
+    outlet = connection.outlet if isinstance(connection, Cart) else None
+    wanted = connection.options.get(connection.connector_class.outlet_option)
+    return outlet.external_id if outlet is not None and outlet.name == wanted else ""
 
 
 def webhook_url(connection: Connection) -> str:

@@ -14,6 +14,7 @@ from connectors.http import CallLog
 from connectors.oauth import CredentialStore
 from connectors.records import TestStep
 from connectors.settings_fields import Settings
+from connectors.store_facts import StoreFacts
 
 # Which port makes a connector able to do a function, per role. A function not named here cannot be done by anyone yet.
 PORTS: dict[Role, dict[Function, type]] = {
@@ -47,7 +48,8 @@ class Environment:
 
     ``extra_hosts``: ``host:port`` pairs the operator allows. ``call_log`` is told every HTTP call. ``resources`` holds
     what only one connector needs (the built-in warehouse's book), by name. ``credential_store`` keeps the tokens of this
-    connection's authorisation, where it has one.
+    connection's authorisation, where it has one. ``store_facts`` is what the store said about itself before;
+    ``outlet_id`` which of its outlets the connection serves, by its last Test.
     """
 
     budgets: BudgetBook
@@ -56,6 +58,8 @@ class Environment:
     connection_id: str = ""
     resources: Mapping[str, Any] = field(default_factory=dict)
     credential_store: CredentialStore | None = None
+    store_facts: StoreFacts = field(default_factory=StoreFacts)
+    outlet_id: str = ""
 
 
 class Connector:
@@ -68,6 +72,8 @@ class Connector:
     domains: ClassVar[tuple[str, ...]] = ()
     Options: ClassVar[type[Settings]] = Settings
     Credentials: ClassVar[type[Settings]] = Settings
+    # The option that names the outlet a connection serves; "" for systems without outlets.
+    outlet_option: ClassVar[str] = ""
     # True when a level that is read now already contains every order that was sent before (no snapshot delay).
     levels_are_live: ClassVar[bool] = False
     # True when it asks for its tokens by itself and wants them kept for all workers (``Environment.credential_store``).
@@ -99,6 +105,12 @@ class Connector:
         if function is Function.REFUND_DOWNLOAD and issubclass(cls, ports.OrderFeedRefunds):
             return Function.ORDER_DOWNLOAD
         return function
+
+    @classmethod
+    def store_key(cls, options: Settings) -> str:
+        """Which store of the remote these options lead to. Connections of one merchant with the same key share what the
+        store says about itself (``Environment.store_facts``). "": nothing is shared."""
+        return ""
 
     @classmethod
     def host_policy(cls, environment: Environment) -> HostPolicy:

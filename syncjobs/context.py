@@ -13,6 +13,7 @@ from django.utils import timezone
 
 from carts.models import Cart, Connection, Warehouse
 from carts.remote import open_connector
+from carts.store_facts import save_store_facts
 from connectors.base import Connector
 from connectors.functions import Function, Role
 from connectors.records import Page
@@ -65,7 +66,7 @@ class RunContext:
         if loaded is not None:
             return cast(Connection, loaded)
         model = Cart if self.run.connection.role == Role.CART else Warehouse
-        related = ["merchant", "warehouse", "location"] if model is Cart else ["merchant"]
+        related = ["merchant", "warehouse", "location", "outlet"] if model is Cart else ["merchant"]
         return model.objects.select_related(*related).get(pk=self.run.connection_id)
 
     @property
@@ -85,7 +86,7 @@ class RunContext:
     @cached_property
     def second_connector(self) -> Connector:
         """Another session to the same remote, for use while ``connector`` fetches the next page."""
-        return open_connector(self.connection, self.calls)
+        return open_connector(self.connection, self.calls, self.connector.environment.store_facts)
 
     def close(self) -> None:
         for ahead in self.fetching:
@@ -93,6 +94,8 @@ class RunContext:
         for name in ("connector", "second_connector"):
             if name in self.__dict__:
                 self.__dict__[name].close()
+        if "connector" in self.__dict__:
+            save_store_facts(self.connection, self.connector)
 
     @cached_property
     def schedule(self) -> Schedule:
@@ -187,7 +190,7 @@ def load_ahead(runs: Sequence[Run]) -> None:
     ids = [run.connection_id for run in runs]
     connections: dict[int, Connection] = {
         **Warehouse.objects.select_related("merchant").in_bulk(ids),
-        **Cart.objects.select_related("merchant", "warehouse", "location").in_bulk(ids),
+        **Cart.objects.select_related("merchant", "warehouse", "location", "outlet").in_bulk(ids),
     }
     schedules = {
         (schedule.connection_id, schedule.function): schedule

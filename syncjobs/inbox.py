@@ -98,7 +98,10 @@ def read(connector: Connector, event: WebhookEvent) -> list[Hint]:
         return []
     if hints:
         event.topic, event.external_id = hints[0].topic[:60], hints[0].external_id[:120]
-    settle(event, State.DONE if hints else State.IGNORED)
+    if hints and all(hint.elsewhere for hint in hints):
+        settle(event, State.IGNORED, "It is about another outlet.")
+    else:
+        settle(event, State.DONE if hints else State.IGNORED)
     return hints
 
 

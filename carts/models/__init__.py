@@ -8,6 +8,7 @@ from carts.models.merchants import ApiToken, Membership, Merchant, Preference
 from carts.models.orders import Order, OrderEvent, OrderLine, OrderPayload, Shipment, ShipmentLine
 from carts.models.refunds import Refund, RefundLine
 from carts.models.stock import OutletLevel, StockLevel
+from carts.models.store_facts import StoreFact
 
 __all__ = [
     "Alert",
@@ -45,5 +46,6 @@ __all__ = [
     "Shipment",
     "ShipmentLine",
     "StockLevel",
+    "StoreFact",
     "Warehouse",
 ]

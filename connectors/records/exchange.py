@@ -55,11 +55,13 @@ class Page(Generic[RecordT]):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hint:
-    """What a webhook says: *look here*. ``functions`` are the functions to run because of it."""
+    """What a webhook says: *look here*. ``functions`` are the functions to run because of it. ``elsewhere``: it is about
+    another outlet than the connection's, so there is nothing to look at."""
 
     topic: str
     external_id: str = ""
     functions: tuple[Function, ...] = ()
+    elsewhere: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, date, datetime, time
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
@@ -40,6 +41,7 @@ from connectors.records import (
     TestStep,
     WriteResult,
 )
+from connectors.settings_fields import Settings
 from connectors.vend import catalogue, mapping, oauth, product_push, selftest, shapes, stock, webhooks
 from connectors.vend.client import PEEK, FeedPage, VendClient
 from connectors.vend.errors import OutletAddressMissing, Unreadable
@@ -48,17 +50,14 @@ from connectors.vend.fulfilment import confirm
 from connectors.vend.options import ABSOLUTE, DOMAIN, LEGACY_VERSION, VendCredentials, VendOptions
 from connectors.vend.prices import read as prices_at
 from connectors.vend.shapes import text
+from connectors.vend.store import OUTLETS, REGISTERS, Store
 
 __all__ = ["OutletAddressMissing", "VendConnector"]
 
 SALES = SaleReader()
 PRODUCTS = shapes.Reader(shapes.Product)
 CUSTOMERS = shapes.Reader(shapes.Customer)
-OUTLETS = shapes.Reader(shapes.Outlet)
-REGISTERS = shapes.Reader(shapes.Register)
-TAXES = shapes.Reader(shapes.Tax)
 STOCK_ROWS = shapes.Reader(shapes.InventoryRow)
-RETAILERS = shapes.Reader(shapes.Retailer)
 FULFILMENTS = shapes.Reader(shapes.Fulfillment)
 ADDRESSES = shapes.Reader(shapes.CustomerAddress)
 
@@ -74,16 +73,24 @@ class VendConnector(Connector):
     domains = (DOMAIN,)
     Options = VendOptions
     Credentials = VendCredentials
+    outlet_option = "outlet_name"
 
     def __init__(self, options: VendOptions, credentials: VendCredentials, environment: Environment) -> None:
         super().__init__(options, credentials, environment)
         self.options = options
         self.credentials = credentials
         self.outlet_id = ""
+        self.store = Store(lambda: self.client, environment.store_facts)
         # None: access by a personal token.
         self.keeper: TokenKeeper | None = None
         if not credentials.access_token:
             self.keeper = TokenKeeper(environment.credential_store, lambda tokens: oauth.renew(self, tokens))
+
+    @classmethod
+    def store_key(cls, options: Settings) -> str:
+        """A store is a host of its own, with a rate limit of its own."""
+        assert isinstance(options, VendOptions)
+        return f"vend:{urlsplit(options.vend_url).netloc}"
 
     @cached_property
     def client(self) -> VendClient:
@@ -93,7 +100,7 @@ class VendConnector(Connector):
             f"{url}/api/{self.options.api_version}",
             self.keeper or self.credentials.access_token,
             hosts=self.host_policy(self.environment),
-            budget=self.environment.budgets.get(f"vend:{urlsplit(url).netloc}"),
+            budget=self.environment.budgets.get(self.store_key(self.options)),
             call_log=self.environment.call_log,
         )
         return VendClient(session, url, dated=self.is_dated)
@@ -123,18 +130,28 @@ class VendConnector(Connector):
     def read_orders(self, cursor: str) -> Iterator[Page[OrderRecord]]:
         """Sales of the cart's outlet in the order of their changes; sales of other outlets are counted as skipped.
 
-        Before the first page the outlet is looked up again, so that a renamed outlet or a missing address stops the run
-        with the cursor where it was: ``ConfigurationInvalid``, ``OutletAddressMissing``.
+        Before the first page the outlet is looked up, so that a missing outlet or address stops the run with the cursor
+        where it was: ``ConfigurationInvalid``, ``OutletAddressMissing``.
         """
+        self.store.look()
         outlet = self.outlet_for_orders()
         for feed_page in self.client.sales(cursor):
-            yield from self.with_delivery_addresses(self.order_page(feed_page, outlet))
+            page, outlet = self.own_page(outlet, self.outlet_for_orders, partial(self.order_page, feed_page))
+            yield from self.with_delivery_addresses(page)
 
-    def order_page(self, feed_page: FeedPage, outlet: OutletRecord) -> Page[OrderRecord]:
+    def order_page(self, feed_page: FeedPage, outlet: OutletRecord, strangers: set[str]) -> Page[OrderRecord]:
         context = self.sale_context(outlet)
-        return self.read_page(feed_page, SALES, lambda sale, raw: self.order_of(sale, raw, context), outlet)
+
+        def order_of(sale: shapes.Sale, raw: bytes) -> OrderRecord | None:
+            order = self.order_of(sale, raw, context)
+            if order is None:
+                strangers.add(self.outlet_of(sale))
+            return order
+
+        return self.read_page(feed_page, SALES, order_of, outlet)
 
     def read_order(self, external_id: str) -> OrderRecord:
+        self.store.look()
         outlet = self.outlet_for_orders()
         raw = self.client.sale(external_id)
         try:
@@ -155,56 +172,27 @@ class VendConnector(Connector):
 
     def order_of(self, sale: shapes.Sale, raw: bytes, context: mapping.SaleContext) -> OrderRecord | None:
         """The sale as an order, None when it belongs to another outlet."""
-        outlet_id = mapping.outlet_id_of(sale) or self.outlet_of_register(sale)
-        if outlet_id != context.outlet.external_id:
+        if self.outlet_of(sale) != context.outlet.external_id:
             return None
         return mapping.order_from_sale(sale, raw, context)
 
-    def outlet_of_register(self, sale: shapes.Sale) -> str:
+    def outlet_of(self, sale: shapes.Sale) -> str:
         register_id = text(sale.source.register_id) if sale.source is not None else ""
-        outlet_id = self.outlet_ids_by_register.get(register_id, "") if register_id else ""
+        outlet_id = mapping.outlet_id_of(sale) or (register_id and self.store.outlet_of_register(register_id))
         if not outlet_id:
             raise Unreadable("The sale names neither an outlet nor a known register, so it fits no cart.")
         return outlet_id
 
-    @cached_property
-    def outlet_ids_by_register(self) -> dict[str, str]:
-        return {text(register.id): text(register.outlet_id) for register in self.registers()}
-
-    def registers(self) -> list[shapes.Register]:
-        return [register for page in self.client.references("registers") for register in read_all(REGISTERS, page)]
-
     def sale_context(self, outlet: OutletRecord) -> mapping.SaleContext:
         return mapping.SaleContext(
             outlet=outlet,
-            currency=outlet.currency or self.facts.currency,
-            discount_product_id=self.facts.discount_product_id,
+            currency=outlet.currency or self.store.facts.currency,
+            discount_product_id=self.store.facts.discount_product_id,
             order_status=self.options.order_status,
             earliest=start_of_day(self.options.earliest_order_date, outlet.time_zone),
-            tax_names=self.tax_names,
+            tax_names=self.store.tax_names,
             fallback_ship_to=outlet.address if self.options.default_to_outlet_address else None,
         )
-
-    @cached_property
-    def facts(self) -> catalogue.StoreFacts:
-        try:
-            return catalogue.store_facts(RETAILERS.read(self.client.retailer()))
-        except Unreadable as error:
-            raise ContractBroken(f"Vend's description of the store cannot be read: {error}") from error
-
-    @cached_property
-    def tax_names(self) -> Mapping[str, str]:
-        """Tax rate id -> name. Only for the eye: a name that cannot be read is "Tax"."""
-        try:
-            page = next(self.client.references("taxes"), None)
-        except (RecordRefused, ContractBroken, PermissionMissing):
-            page = None
-        taxes = read_all(TAXES, page) if page is not None else []
-        return {
-            text(rate.id): text(rate.display_name) or text(rate.name) or text(tax.name)
-            for tax in taxes
-            for rate in tax.rates or ()
-        }
 
     # --- delivery addresses ------------------------------------------------------------------------------------------
 
@@ -282,27 +270,38 @@ class VendConnector(Connector):
     # --- the outlet --------------------------------------------------------------------------------------------------
 
     def outlet_for_orders(self) -> OutletRecord:
-        outlet = self.find_outlet()
-        if self.options.default_to_outlet_address and not (outlet.address and outlet.address.is_usable):
+        outlet = self.own_outlet()
+        if self.can_receive(outlet):
+            return outlet
+        if self.store.renew(OUTLETS):
+            outlet = self.own_outlet()
+        if not self.can_receive(outlet):
             raise OutletAddressMissing
         return outlet
 
+    def can_receive(self, outlet: OutletRecord) -> bool:
+        """Has the outlet an address, or does it need none?"""
+        usable = outlet.address is not None and outlet.address.is_usable
+        return usable or not self.options.default_to_outlet_address
+
     def find_outlet(self) -> OutletRecord:
         """The outlet with exactly the name of the options. Raises ``ConfigurationInvalid`` naming those that exist."""
-        outlets = []
-        for outlet in self.live_outlets():
-            if outlet.name.strip() == self.options.outlet_name.strip():
-                self.outlet_id = outlet.external_id
-                return outlet
-            outlets.append(outlet)
-        raise outlet_missing(self.options.outlet_name, outlets, self.outlet_id)
+        self.store.look()
+        return self.own_outlet()
 
-    def live_outlets(self) -> Iterator[OutletRecord]:
-        for page in self.client.outlets():
-            yield from (outlet for outlet in outlet_records(page) if not outlet.deleted)
+    def own_outlet(self) -> OutletRecord:
+        outlet = self.store.outlet_named(self.options.outlet_name)
+        if outlet is None:
+            known_id = self.outlet_id or self.environment.outlet_id
+            raise outlet_missing(self.options.outlet_name, self.store.outlets(), known_id)
+        self.outlet_id = outlet.external_id
+        return outlet
 
     def read_outlets(self) -> Sequence[OutletRecord]:
-        return [outlet for page in self.client.outlets(deleted=True) for outlet in outlet_records(page)]
+        """As they are now, deleted ones included."""
+        self.store.look()
+        self.store.renew(OUTLETS)
+        return self.store.answer(OUTLETS)
 
     # --- shipments ---------------------------------------------------------------------------------------------------
 
@@ -313,27 +312,33 @@ class VendConnector(Connector):
 
     def read_products(self, cursor: str) -> Iterator[Page[ProductRecord]]:
         for page in self.client.products(cursor):
-            yield self.read_page(page, PRODUCTS, lambda product, _: catalogue.product_record(product, self.facts))
+            yield self.read_page(page, PRODUCTS, lambda product, _: catalogue.product_record(product, self.store.facts))
 
     def read_customers(self, cursor: str) -> Iterator[Page[CustomerRecord]]:
         for page in self.client.customers(cursor):
             yield self.read_page(page, CUSTOMERS, lambda customer, _: catalogue.customer_record(customer))
 
     def read_prices(self, outlet_id: str) -> Iterator[Page[PriceRecord]]:
-        return prices_at(self.client, outlet_id, self.facts.currency)
+        return prices_at(self.client, outlet_id, self.store.facts.currency)
 
     # --- stock -------------------------------------------------------------------------------------------------------
 
     def read_levels(self, cursor: str) -> Iterator[Page[LevelRecord]]:
         """Stock of the cart's outlet; rows of other outlets are counted as skipped."""
         outlet = self.find_outlet()
+        for feed_page in self.client.inventory(cursor):
+            page, outlet = self.own_page(outlet, self.own_outlet, partial(self.level_page, feed_page))
+            yield page
 
+    def level_page(self, feed_page: FeedPage, outlet: OutletRecord, strangers: set[str]) -> Page[LevelRecord]:
         def level_of(row: shapes.InventoryRow, raw: bytes) -> LevelRecord | None:
             level = catalogue.level_record(row)
-            return level if level.location_id == outlet.external_id else None
+            if level.location_id == outlet.external_id:
+                return level
+            strangers.add(level.location_id)
+            return None
 
-        for page in self.client.inventory(cursor):
-            yield self.read_page(page, STOCK_ROWS, level_of, outlet)
+        return self.read_page(feed_page, STOCK_ROWS, level_of, outlet)
 
     def level_batch_size(self) -> int:
         return stock.SINGLE_BATCH if self.writes_exact_levels else stock.LARGEST_BATCH
@@ -367,18 +372,31 @@ class VendConnector(Connector):
 
     @cached_property
     def product_push(self) -> product_push.ProductPush:
-        return product_push.ProductPush(self.client, self.product_rules(), lambda: self.facts.is_tax_exclusive)
+        return product_push.ProductPush(self.client, self.product_rules(), lambda: self.store.facts.is_tax_exclusive)
 
     # --- webhooks and test -------------------------------------------------------------------------------------------
 
     def register_webhooks(self, url: str) -> Sequence[TestStep]:
-        return [webhooks.register(lambda: self.client, url)]
+        step = webhooks.register(lambda: self.client, url)
+        if step.ok:
+            self.learn_places()
+        return [step]
+
+    def learn_places(self) -> None:
+        """By outlets and registers a webhook's outlet is told. Where they may not be read, every webhook counts."""
+        for question in (OUTLETS, REGISTERS):
+            with suppress(ConnectorError):
+                self.store.answer(question)
 
     def check_webhooks(self, url: str) -> Sequence[TestStep]:
         return webhooks.check(lambda: self.client, url)
 
     def read_webhook(self, headers: Mapping[str, str], body: bytes) -> Sequence[Hint]:
-        return webhooks.read_hints(headers, body)
+        return webhooks.read_hints(headers, body, self.is_elsewhere)
+
+    def is_elsewhere(self, outlet_id: str, register_id: str) -> bool:
+        """Is what happened there no matter of this cart's outlet?"""
+        return self.store.is_elsewhere(self.options.outlet_name, outlet_id, register_id)
 
     @classmethod
     def verify_webhook(cls, credentials: Mapping[str, Any], headers: Mapping[str, str], body: bytes) -> bool:
@@ -390,6 +408,20 @@ class VendConnector(Connector):
         return selftest.steps(self)
 
     # --- pages -------------------------------------------------------------------------------------------------------
+
+    def own_page(
+        self,
+        outlet: OutletRecord,
+        find: Callable[[], OutletRecord],
+        read: Callable[[OutletRecord, set[str]], Page[RecordT]],
+    ) -> tuple[Page[RecordT], OutletRecord]:
+        """A page, and the outlet it was read for. ``read`` also collects the other outlets that it met: one that nobody
+        knew is a reason to find the own one again, before the page counts as read."""
+        strangers: set[str] = set()
+        page = read(outlet, strangers)
+        if self.store.has_news_of(strangers) and (now := find()) != outlet:
+            return self.own_page(now, find, read)
+        return page, outlet
 
     def read_page(
         self,
@@ -418,21 +450,6 @@ class VendConnector(Connector):
             else:
                 records.append(record)
         return Page(records=records, cursor=page.cursor, rejects=rejects, skipped=skipped)
-
-
-def read_all(reader: shapes.Reader[ShapeT], page: FeedPage) -> list[ShapeT]:
-    """The readable records of a page of reference data."""
-    found = []
-    for raw in page.records:
-        try:
-            found.append(reader.read(raw))
-        except Unreadable:
-            continue
-    return found
-
-
-def outlet_records(page: FeedPage) -> list[OutletRecord]:
-    return [catalogue.outlet_record(outlet) for outlet in read_all(OUTLETS, page) if outlet.id]
 
 
 def peek(raw: bytes) -> tuple[str, str]:

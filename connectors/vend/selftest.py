@@ -24,6 +24,7 @@ from connectors.vend.families import is_flat
 from connectors.vend.oauth import missing_scopes
 from connectors.vend.options import DEFAULT_VERSION, URL_FORM
 from connectors.vend.shapes import text
+from connectors.vend.store import REGISTERS
 
 if TYPE_CHECKING:
     from connectors.vend.connector import VendConnector
@@ -55,6 +56,7 @@ RETAILERS = shapes.Reader(shapes.Retailer)
 def steps(connector: VendConnector) -> Iterator[TestStep]:
     """The steps in their order. What depends on a failed step is left out; trouble becomes a failed step, never an
     exception."""
+    connector.store.forget()
     arrival = reach_store(connector)
     yield from arrival
     if connector.keeper is not None and arrival[0].ok:
@@ -125,7 +127,7 @@ def address_step(connector: VendConnector, outlet: OutletRecord) -> TestStep:
 
 
 def register_step(connector: VendConnector, outlet_id: str) -> TestStep:
-    registers = connector.registers()
+    registers = connector.store.answer(REGISTERS)
     names = [
         text(register.name) for register in registers if register.outlet_id == outlet_id and not register.deleted_at
     ]

@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 from urllib.parse import parse_qs, urlencode, urlsplit
 
@@ -43,6 +43,13 @@ ID_FIELDS: dict[str, tuple[tuple[str, ...], ...]] = {
     "consignment.send": (("consignment_id",), ("consignment", "id"), ("id",)),
     "consignment.receive": (("consignment_id",), ("consignment", "id"), ("id",)),
 }
+
+# What happens at one outlet concerns its own cart only, and where the payload names the outlet or the register.
+OF_ONE_OUTLET = ("sale.update", "inventory.update")
+PLACE_FIELDS = (
+    (("outlet_id",), ("outlet", "id"), ("source", "outlet_id")),
+    (("register_id",), ("register", "id"), ("source", "register_id")),
+)
 
 WEBHOOKS = shapes.Reader(shapes.Webhook)
 
@@ -143,9 +150,12 @@ def is_of_connection(address: str, url: str) -> bool:
 # --- reading ---------------------------------------------------------------------------------------------------------
 
 
-def read_hints(headers: Mapping[str, str], body: bytes) -> list[Hint]:
-    """What a delivery asks to look at. An object that fits no topic gives a hint without functions. Raises
-    ``ContractBroken`` when the body is neither Vend's form nor JSON."""
+def read_hints(
+    headers: Mapping[str, str], body: bytes, is_elsewhere: Callable[[str, str], bool] = lambda outlet, register: False
+) -> list[Hint]:
+    """What a delivery asks to look at. An object that fits no topic gives a hint without functions. ``is_elsewhere``
+    judges an outlet's and a register's id, as far as the payload names them. Raises ``ContractBroken`` when the body is
+    neither Vend's form nor JSON."""
     form = read_form(body)
     payload = parse_payload(form.get("payload", "").encode() if "payload" in form else body)
     told = header(headers, TOPIC_HEADER) or form.get("topic", "") or form.get("type", "")
@@ -155,7 +165,15 @@ def read_hints(headers: Mapping[str, str], body: bytes) -> list[Hint]:
         if not isinstance(member, dict):
             raise ContractBroken("The webhook's payload holds no object.")
         topic = told if told in FUNCTIONS else guess_topic(member) or told
-        hints.append(Hint(topic=topic, external_id=id_in(member, topic), functions=FUNCTIONS.get(topic, ())))
+        elsewhere = topic in OF_ONE_OUTLET and is_elsewhere(*(value_in(member, paths) for paths in PLACE_FIELDS))
+        hints.append(
+            Hint(
+                topic=topic,
+                external_id=value_in(member, ID_FIELDS.get(topic, (("id",),))),
+                functions=() if elsewhere else FUNCTIONS.get(topic, ()),
+                elsewhere=elsewhere,
+            )
+        )
     return hints
 
 
@@ -196,8 +214,9 @@ def guess_topic(payload: Mapping[str, Any]) -> str:
     return ""
 
 
-def id_in(payload: Mapping[str, Any], topic: str) -> str:
-    for path in ID_FIELDS.get(topic, (("id",),)):
+def value_in(payload: Mapping[str, Any], paths: Iterable[tuple[str, ...]]) -> str:
+    """The first of these fields that holds an id, "" when none does."""
+    for path in paths:
         value: Any = payload
         for name in path:
             value = value.get(name) if isinstance(value, dict) else None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterator
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any, cast
 
@@ -11,7 +12,7 @@ import pytest
 from django.utils import timezone
 
 from carts.connection_test import run_test
-from carts.models import Cart, Location, Merchant, Order, StockLevel, Warehouse
+from carts.models import Cart, Location, Merchant, Order, StockLevel, StoreFact, Warehouse
 from carts.remote import open_connector
 from carts.setup import check_settings, finish_new_connection
 from carts.warehouse_book import WarehouseBook
@@ -102,6 +103,10 @@ class World:
         finally:
             connectors.close()
         return done
+
+    def let_store_facts_age(self) -> None:
+        """As if the store had been asked about itself an hour ago."""
+        StoreFact.objects.update(read_at=timezone.now() - timedelta(hours=1))
 
     def process_inbox(self) -> int:
         return process_inbox()

@@ -196,6 +196,7 @@ def test_a_record_tried_again_is_stored_with_its_delivery_or_not_at_all(
 
 def test_missing_outlet_address_stops_the_pull_word_for_word_and_heals(world: World) -> None:
     world.store.update_outlet(world.outlet["id"], physical_address_1="", physical_city=None)
+    world.let_store_facts_age()
     world.sell()
     world.sell()
     run = world.download()

@@ -8,6 +8,7 @@ import pytest
 from connectors.base import Environment
 from connectors.budget import BudgetBook
 from connectors.http import CallRecord
+from connectors.store_facts import StoreFacts
 from connectors.vend.connector import VendConnector
 from connectors.vend.options import VendCredentials, VendOptions
 from connectors.vend.sandbox import VendSandbox
@@ -46,12 +47,19 @@ def calls() -> list[CallRecord]:
 
 @pytest.fixture
 def connect(sandbox: VendSandbox, calls: list[CallRecord]) -> Iterator[Connect]:
-    """Makes a connector for the sandbox's first outlet; arguments are options, and ``token``."""
+    """Makes a connector for the sandbox's first outlet; arguments are options, ``token`` and what was kept before."""
     made = []
 
-    def connect(token: str = sandbox.token, **options: Any) -> VendConnector:
+    def connect(
+        token: str = sandbox.token, store_facts: StoreFacts | None = None, outlet_id: str = "", **options: Any
+    ) -> VendConnector:
         environment = Environment(
-            budgets=BudgetBook(), extra_hosts=frozenset({sandbox.host}), call_log=calls.append, connection_id="cart-1"
+            budgets=BudgetBook(),
+            extra_hosts=frozenset({sandbox.host}),
+            call_log=calls.append,
+            connection_id="cart-1",
+            store_facts=store_facts or StoreFacts(),
+            outlet_id=outlet_id,
         )
         values = {"vend_url": sandbox.url, "outlet_name": sandbox.store.outlets[0]["name"], **options}
         connector = VendConnector(

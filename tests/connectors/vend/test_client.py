@@ -175,6 +175,7 @@ def test_a_write_answered_by_something_else_proves_nothing(
 
 def test_tax_names_are_only_for_the_eye(http: responses.RequestsMock, connector: VendConnector) -> None:
     http.get(f"{DATED}/outlets", json=page(payloads.outlet(), min=1, max=2))
+    http.get(f"{DATED}/outlets", json=page())
     http.get(f"{DATED}/sales", json=page(payloads.sale(), min=1, max=413))
     http.get(f"{DATED}/sales", json=page())
     http.get(f"{DATED}/retailer", json={"data": {"id": "r", "currency": {"code": "NZD"}}})

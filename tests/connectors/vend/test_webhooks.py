@@ -13,6 +13,7 @@ from connectors.errors import ContractBroken
 from connectors.functions import Function
 from connectors.ports import WebhookChecker
 from connectors.records import Hint
+from connectors.store_facts import StoreFacts
 from connectors.vend import webhooks
 from connectors.vend.connector import VendConnector
 from connectors.vend.sandbox import VendSandbox
@@ -49,9 +50,10 @@ def test_registers_every_topic_once(sandbox: VendSandbox, connect: Connect) -> N
 
 
 def test_registering_again_changes_nothing(sandbox: VendSandbox, connect: Connect) -> None:
-    connect().register_webhooks(URL)
+    kept = StoreFacts()
+    connect(store_facts=kept).register_webhooks(URL)
     sandbox.reset_calls()
-    (step,) = connect().register_webhooks(URL)
+    (step,) = connect(store_facts=kept).register_webhooks(URL)
     assert step.message == "6 webhooks are registered."
     assert sandbox.counts == {"GET /webhooks": 1}
 
