@@ -7,6 +7,7 @@ from collections.abc import Collection
 from django.utils import timezone
 
 from carts.book_checks import FIVE_PLACES, BookError
+from carts.book_ledger import Cause, Why
 from carts.book_stock import lock_book, move, total
 from carts.models import Location, PickReturn, PickReturnLine, Warehouse
 from carts.models.catalogue import sku_key
@@ -56,8 +57,7 @@ def receive(warehouse_pk: int, pk: int, restock: Collection[str] | None, actor: 
         line.restocked = restock is None or line.reference in restock
     PickReturnLine.objects.bulk_update(lines, ["restocked"])
     back = total((pick_return.location_id, line.sku_key, line.quantity) for line in lines if line.restocked)
-    move(back, "on_hand", +1)
-    move(back, "available", +1)
+    move(back, Why(cause=Cause.RETURN, document=pick_return.number, actor=actor))
     close(pick_return, Status.RECEIVED, actor)
     if back:
         book_changed.send(Warehouse, warehouse=warehouse, what="stock")

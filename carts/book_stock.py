@@ -12,7 +12,9 @@ from django.db import transaction
 from django.db.models import F, Sum
 from django.utils import timezone
 
+from carts import book_ledger
 from carts.book_checks import FIVE_PLACES, BookError, check_quantity, check_sku
+from carts.book_ledger import BY_HAND, Why
 from carts.models import Location, PickLine, PickOrder, StockLevel, Warehouse
 from carts.signals import book_changed
 
@@ -44,7 +46,9 @@ def lock_book(warehouse_pk: int) -> Warehouse:
     return Warehouse.objects.select_for_update(of=("self",), no_key=True).get(pk=warehouse_pk)
 
 
-def set_stock(warehouse_pk: int, number: StockNumber, rows: Iterable[tuple[Location, str, Decimal]]) -> StockChange:
+def set_stock(
+    warehouse_pk: int, number: StockNumber, rows: Iterable[tuple[Location, str, Decimal]], why: Why = BY_HAND
+) -> StockChange:
     """Sets one number of (location, SKU, quantity); the other follows. All rows are checked before the first is written.
     Raises ``BookError``."""
     wanted: dict[StockKey, tuple[str, Decimal]] = {}
@@ -55,16 +59,19 @@ def set_stock(warehouse_pk: int, number: StockNumber, rows: Iterable[tuple[Locat
     change = StockChange()
     for part in parts_of(wanted.items(), ROWS_PER_TRANSACTION):
         with transaction.atomic():
-            change += set_part(lock_book(warehouse_pk), number, dict(part))
+            change += set_part(lock_book(warehouse_pk), number, dict(part), why)
     return change
 
 
-def set_part(warehouse: Warehouse, number: StockNumber, wanted: Mapping[StockKey, tuple[str, Decimal]]) -> StockChange:
+def set_part(
+    warehouse: Warehouse, number: StockNumber, wanted: Mapping[StockKey, tuple[str, Decimal]], why: Why
+) -> StockChange:
     """Called with the book locked."""
     now = timezone.now()
     levels = locked_levels(wanted.keys())
     needs = open_needs(warehouse.pk, wanted.keys())
     created, changed, unchanged = [], [], []
+    shelves: list[tuple[StockLevel, Decimal]] = []
     for key, (sku, quantity) in wanted.items():
         need = needs.get(key, ZERO)
         available, on_hand = (quantity, quantity + need) if number == "available" else (quantity - need, quantity)
@@ -77,9 +84,11 @@ def set_part(warehouse: Warehouse, number: StockNumber, wanted: Mapping[StockKey
             continue
         else:
             changed.append(level)
+        shelves.append((level, on_hand - (level.on_hand or ZERO)))
         level.available, level.on_hand = available, on_hand
         level.read_at = level.changed_at = now
     store(created + changed)
+    book_ledger.write(shelves, why, now)
     for part in parts_of(unchanged, KEYS_PER_QUERY):
         StockLevel.objects.filter(pk__in=part).update(read_at=now)
     if created or changed:
@@ -87,17 +96,35 @@ def set_part(warehouse: Warehouse, number: StockNumber, wanted: Mapping[StockKey
     return StockChange(len(created), len(changed), len(unchanged))
 
 
-def move(quantities: Mapping[StockKey, Decimal], number: StockNumber, sign: Literal[1, -1]) -> None:
-    """Adds to or takes from one number of the stock rows that exist. Called with the book locked."""
+def reserve(quantities: Mapping[StockKey, Decimal], sign: Literal[1, -1]) -> None:
+    """Takes from (-1) or gives back to (+1) what may be sold; what lies on the shelf stays. Called with the book
+    locked."""
     now = timezone.now()
     moved = []
     for key, level in locked_levels(quantities.keys()).items():
-        before = getattr(level, number)
-        if before is not None and quantities[key]:
-            setattr(level, number, before + sign * quantities[key])
+        if quantities[key]:
+            level.available += sign * quantities[key]
             level.read_at = level.changed_at = now
             moved.append(level)
     store(moved)
+
+
+def move(quantities: Mapping[StockKey, Decimal], why: Why, *, reserved: bool = False) -> set[StockKey]:
+    """Adds to (or takes from) the shelf; what may be sold follows, unless it was ``reserved`` before. Enters it in the
+    ledger. Only stock rows that exist move: returns which do. Called with the book locked."""
+    now = timezone.now()
+    levels = locked_levels(quantities.keys())
+    moved = []
+    for key, level in levels.items():
+        quantity = quantities[key]
+        if quantity and level.on_hand is not None:
+            level.on_hand += quantity
+            level.available += ZERO if reserved else quantity
+            level.read_at = level.changed_at = now
+            moved.append((level, quantity))
+    store(level for level, _ in moved)
+    book_ledger.write(moved, why, now)
+    return set(levels)
 
 
 def locked_levels(keys: Collection[StockKey]) -> dict[StockKey, StockLevel]:

@@ -7,6 +7,7 @@ from typing import Any
 
 from django.utils import timezone
 
+from carts import stock_requirements
 from carts.alerting import clear_connection_alerts
 from carts.encryption import CredentialsUnreadable
 from carts.models import Cart, Connection, Location, Outlet, Warehouse
@@ -51,6 +52,7 @@ def run_test(connection: Connection) -> TestReport:
             save_store_facts(connection, connector)
     if isinstance(connection, Cart):
         steps.append(warehouse_step(connection))
+        steps.extend(stock_requirements.steps(connection))
     report = TestReport(ok=all(step.ok for step in steps), steps=tuple(steps))
     keep(connection, report)
     return report
@@ -73,6 +75,7 @@ def take_in_places(connection: Connection, connector: Connector) -> list[TestSte
             )
             if not record.deleted and record.name == connection.options.get(connector.outlet_option):
                 Cart.objects.filter(pk=connection.pk).update(outlet=outlet)
+                connection.outlet = outlet
     if isinstance(connection, Warehouse) and isinstance(connector, LocationReader):
         for place in connector.read_locations():
             Location.objects.get_or_create(

@@ -21,3 +21,10 @@ return_closed = Signal()
 book_changed = Signal()
 # Someone clicked Test. Arguments: connection, ok.
 connection_tested = Signal()
+# A stock adjustment, or a step of a stock transfer, may go to its warehouse now. Arguments: document.
+stock_document_ready = Signal()
+# A stock document must not go out: withdraw its delivery. Arguments: document. A receiver answers False when that is too
+# late.
+stock_document_withdrawn = Signal()
+# Somebody wants a consignment to be read again from its shop. Arguments: consignment, cart.
+consignment_wanted = Signal()

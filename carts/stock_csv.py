@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from decimal import Decimal
 
 from carts.book_checks import BookError, LocationFinder, check_quantity, check_sku
+from carts.book_ledger import Cause, Why
 from carts.csv_table import CsvLine, CsvTable, CsvUnreadable, ImportResult, LineRefused
 from carts.models import Location, StockLevel, Warehouse
 from carts.models.fields import plain_decimal
@@ -39,7 +40,7 @@ def import_stock(warehouse: Warehouse, content: bytes) -> ImportResult:
             rows.append(row_of(table, line, finder))
         except (LineRefused, BookError) as error:
             result.refuse(line.number, str(error))
-    change = WarehouseBook(warehouse.pk).set_available(rows)
+    change = WarehouseBook(warehouse.pk).set_available(rows, Why(cause=Cause.CSV))
     result.applied = len(rows)
     result.created, result.changed, result.unchanged = change.created, change.changed, change.unchanged
     return result

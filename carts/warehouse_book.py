@@ -17,10 +17,22 @@ from django.db import transaction
 from django.db.models import QuerySet
 from django.utils import timezone
 
-from carts import book_products, book_returns
+from carts import book_documents, book_products, book_returns
 from carts.book_checks import FIVE_PLACES, BookError, LocationFinder, check_fields, check_lines, parts_to_ship
+from carts.book_ledger import BY_HAND, Cause, Why
 from carts.book_records import level_record, product_page, shipment_record
-from carts.book_stock import KEYS_PER_QUERY, WAITING, StockChange, lock_book, move, needs_of, parts_of, set_stock, total
+from carts.book_stock import (
+    KEYS_PER_QUERY,
+    WAITING,
+    StockChange,
+    lock_book,
+    move,
+    needs_of,
+    parts_of,
+    reserve,
+    set_stock,
+    total,
+)
 from carts.change_feed import database_trouble, read_changes
 from carts.models import (
     Location,
@@ -43,6 +55,8 @@ from connectors.records import (
     OutboundLine,
     OutboundOrder,
     OutboundRefund,
+    OutboundStockAdjustment,
+    OutboundStockTransfer,
     Page,
     ProductFamilyChange,
     ProductRecord,
@@ -115,7 +129,7 @@ class WarehouseBook:
             PickOrder.objects.bulk_create(pick_order for pick_order, _ in new.values())
             lines = [pick_line(pick_order, line) for pick_order, order in new.values() for line in order.lines]
             PickLine.objects.bulk_create(lines)
-            move(needs_of(lines), "available", -1)
+            reserve(needs_of(lines), -1)
             known |= {reference: pick_order.pk for reference, (pick_order, _) in new.items()}
             return [
                 refused.get(order.reference) or WriteResult.done(order.reference, str(known[order.reference]))
@@ -142,7 +156,7 @@ class WarehouseBook:
                     "Tell the customer, and take the goods back as a return.",
                 )
             if pick_order.status == Status.OPEN:
-                move(needs_of(pick_order.lines.select_related("pick_order")), "available", +1)
+                reserve(needs_of(pick_order.lines.select_related("pick_order")), +1)
                 pick_order.status = Status.CANCELLED
                 pick_order.note = f"{pick_order.note}\nCancelled: {reason}".strip() if reason else pick_order.note
                 pick_order.save(update_fields=["status", "note", "updated_at"])
@@ -197,7 +211,8 @@ class WarehouseBook:
             for line, quantity in parts:
                 line.shipped += quantity
             PickLine.objects.bulk_update([line for line, _ in parts], ["shipped"])
-            move(total((order.location_id, line.sku_key, quantity) for line, quantity in parts), "on_hand", -1)
+            gone = total((order.location_id, line.sku_key, -quantity) for line, quantity in parts)
+            move(gone, Why(cause=Cause.ORDER, document=order.number, actor=shipped_by), reserved=True)
             rest = any(line.open_quantity for line in all_lines)
             order.status = Status.PARTLY_SHIPPED if rest else Status.SHIPPED
             order.save(update_fields=["status", "updated_at"])
@@ -241,16 +256,32 @@ class WarehouseBook:
 
     # Stock
 
-    def set_available(self, rows: Iterable[tuple[Location, str, Decimal]]) -> StockChange:
+    def set_available(self, rows: Iterable[tuple[Location, str, Decimal]], why: Why = BY_HAND) -> StockChange:
         """Sets what may be sold, per (location, SKU, quantity); ``on_hand`` follows. The last of several rows for the
         same SKU wins. Rows are checked first and written in transactions of 1,000. Raises ``BookError`` for a row that
         cannot be right; nothing is written then."""
-        return set_stock(self.warehouse_pk, "available", rows)
+        return set_stock(self.warehouse_pk, "available", rows, why)
 
-    def set_on_hand(self, rows: Iterable[tuple[Location, str, Decimal]]) -> StockChange:
+    def set_on_hand(self, rows: Iterable[tuple[Location, str, Decimal]], why: Why = BY_HAND) -> StockChange:
         """Sets what lies on the shelf, per (location, SKU, quantity); ``available`` follows. Else as
         ``set_available``."""
-        return set_stock(self.warehouse_pk, "on_hand", rows)
+        return set_stock(self.warehouse_pk, "on_hand", rows, why)
+
+    # Stock documents of the shops
+
+    def adjust(self, adjustment: OutboundStockAdjustment) -> WriteResult:
+        """Books a stock adjustment, each reference once for ever. Raises ``OutcomeUnknown``."""
+        with database_trouble(OutcomeUnknown), transaction.atomic():
+            return book_documents.adjust(self.warehouse_pk, LocationFinder(self._locations()), adjustment)
+
+    def move_transfer(self, transfer: OutboundStockTransfer) -> WriteResult:
+        """Books one step of a transfer, each reference once for ever. Raises ``OutcomeUnknown``."""
+        with database_trouble(OutcomeUnknown), transaction.atomic():
+            return book_documents.transfer(self.warehouse_pk, LocationFinder(self._locations()), transfer)
+
+    def find_document(self, kind: str, reference: str) -> str | None:
+        with database_trouble(RemoteUnavailable):
+            return book_documents.find(self.warehouse_pk, kind, reference)
 
     # Products
 

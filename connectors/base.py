@@ -99,11 +99,13 @@ class Connector:
     @classmethod
     def feed_of(cls, function: Function) -> Function:
         """Whose cursor a function reads by. Usually its own; Order Cancel Download and Refund Download ride on the order
-        feed where that feed itself shows cancellations and returns."""
+        feed where that feed itself shows cancellations and returns; stock transfers come in the feed of adjustments."""
         if function is Function.ORDER_CANCEL_DOWNLOAD and issubclass(cls, ports.OrderFeedCancellations):
             return Function.ORDER_DOWNLOAD
         if function is Function.REFUND_DOWNLOAD and issubclass(cls, ports.OrderFeedRefunds):
             return Function.ORDER_DOWNLOAD
+        if function is Function.STOCK_TRANSFER_SYNC and issubclass(cls, ports.ConsignmentReader):
+            return Function.STOCK_ADJUSTMENT_SYNC
         return function
 
     @classmethod

@@ -124,10 +124,10 @@ WAREHOUSE_FUNCTIONS: dict[Function, FunctionFacts] = {
     ),
     Function.REFUND_SENDING: FunctionFacts(Lane.ORDERS, 0, None, "Sends returns to the warehouse."),
     Function.STOCK_ADJUSTMENT_SYNC: FunctionFacts(
-        Lane.STOCK, 0, None, "Books stock adjustments of the shops at the warehouse (beta).", False
+        Lane.STOCK, 0, None, "Books stock adjustments of the shops at the warehouse (beta)."
     ),
     Function.STOCK_TRANSFER_SYNC: FunctionFacts(
-        Lane.STOCK, 0, None, "Books stock transfers between shops at the warehouse (beta).", False
+        Lane.STOCK, 0, None, "Books stock transfers between shops at the warehouse (beta)."
     ),
 }
 

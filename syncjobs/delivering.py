@@ -11,7 +11,7 @@ from typing import Any, cast
 from django.db import transaction
 from django.utils import timezone
 
-from carts import order_flow, refund_flow
+from carts import order_flow, refund_flow, stock_flow
 from carts.alerting import raise_alert
 from carts.encryption import CredentialsUnreadable
 from carts.models import Connection, Order, OrderEvent, OrderLine, Shipment
@@ -36,6 +36,7 @@ from connectors.records import (
     ShipmentLineRecord,
     WriteResult,
 )
+from syncjobs import stock_delivery
 from syncjobs.budgets import load_budgets, save_budgets
 from syncjobs.connector_cache import OpenConnectors
 from syncjobs.failures import Failure, close_alerts_without_failures, record_failures
@@ -45,6 +46,7 @@ from syncjobs.models import Delivery, DeliveryAttempt, FailedRecord
 from syncjobs.outbox import FUNCTION_OF_KIND, Kind, State, claim_batch, next_due, refuse_cancellation
 from syncjobs.refund_delivery import send_refund
 from syncjobs.retry import next_try
+from syncjobs.stock_delivery import send_adjustment, send_transfer
 
 logger = logging.getLogger(__name__)
 
@@ -110,6 +112,10 @@ def send(connector: Connector, kind: str, batch: Sequence[Delivery]) -> list[Out
         return [attempt(delivery, lambda d=delivery: confirm(connector, d)) for delivery in batch]
     if kind == Kind.REFUND:
         return [attempt(delivery, lambda d=delivery: send_refund(connector, d)) for delivery in batch]
+    if kind == Kind.ADJUSTMENT:
+        return [attempt(delivery, lambda d=delivery: send_adjustment(connector, d)) for delivery in batch]
+    if kind == Kind.TRANSFER:
+        return [attempt(delivery, lambda d=delivery: send_transfer(connector, d)) for delivery in batch]
     outcomes: list[Outcome] = []
     fresh: list[Delivery] = []
     for delivery in batch:
@@ -247,6 +253,7 @@ def store_outcomes(connection: Connection, kind: str, outcomes: Sequence[Outcome
     done = [outcome for outcome in outcomes if outcome.result is not None and outcome.result.ok]
     rest = [outcome for outcome in outcomes if outcome not in done]
     with transaction.atomic():
+        stock_delivery.lock_first(outcome.delivery for outcome in outcomes)
         if kind == Kind.ORDER:
             orders_arrived(connection, done, now)
         for outcome in done if kind != Kind.ORDER else ():
@@ -255,6 +262,9 @@ def store_outcomes(connection: Connection, kind: str, outcomes: Sequence[Outcome
                 order_flow.cancellation_accepted(outcome.delivery.own_order.pk)
             elif outcome.delivery.refund is not None:
                 refund_flow.sent(refund_flow.locked(outcome.delivery.refund.pk), now)
+                close_failures(connection, [outcome.delivery.pk])
+            elif outcome.delivery.stock_document is not None:
+                stock_delivery.arrived(outcome.delivery, cast(WriteResult, outcome.result), now)
                 close_failures(connection, [outcome.delivery.pk])
             else:
                 shipment_confirmed(connection, outcome.delivery, now)
@@ -369,6 +379,8 @@ def give_up(connection: Connection, delivery: Delivery, kind: str, reason: str, 
         return
     if delivery.refund is not None:
         refund_flow.failed(refund_flow.locked(delivery.refund.pk), f"{connection} refused the return: {reason}")
+    elif delivery.stock_document is not None:
+        stock_flow.failed(delivery.stock_document, f"{connection} refused it: {reason}")
     elif delivery.kind == Kind.ORDER:
         order_flow.failed(order_flow.locked(delivery.own_order.pk), f"{connection} refused the order: {reason}")
     else:

@@ -35,13 +35,6 @@ class ExpectedBack:
     def keys(self) -> Set[str]:
         return self.sure.keys() | self.perhaps.keys()
 
-    def desired(self, key: str, available: Decimal, current: Decimal) -> Decimal:
-        """The level that the shop should show. What may or may not be on its shelf explains what it shows now, but
-        nothing is added because of it."""
-        least = available + self.sure.get(key, Decimal(0))
-        most = least + self.perhaps.get(key, Decimal(0))
-        return min(max(current, least), most)
-
 
 def expected_back(cart: Cart, location: Location) -> ExpectedBack:
     """What this cart's outlet took back for this location. One query."""

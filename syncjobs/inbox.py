@@ -20,6 +20,7 @@ from connectors.errors import ConnectorError
 from connectors.functions import Function
 from connectors.ports import WebhookSource
 from connectors.records import Hint
+from syncjobs import consignment_hints
 from syncjobs.models import Run, WebhookEvent
 from syncjobs.schedule import request_run
 
@@ -29,7 +30,11 @@ State = WebhookEvent.State
 AT_ONCE = 200
 # One sale causes several webhooks within a second or two: they share a run. Orders are wanted at once; what a sale does
 # to stock, products and customers is no news to the hub, and every look costs calls of the store's rate limit.
-DEBOUNCE = {Function.ORDER_DOWNLOAD: timedelta(milliseconds=500), Function.INVENTORY_SYNC: timedelta(seconds=10)}
+DEBOUNCE = {
+    Function.ORDER_DOWNLOAD: timedelta(milliseconds=500),
+    Function.INVENTORY_SYNC: timedelta(seconds=10),
+    **dict.fromkeys(consignment_hints.FUNCTIONS, consignment_hints.GATHERED_FOR),
+}
 LONGEST_DEBOUNCE = timedelta(seconds=60)
 
 
@@ -59,6 +64,7 @@ def process_inbox(limit: int = AT_ONCE) -> int:
 def process_group(connection: Connection, events: list[WebhookEvent]) -> None:
     """The events of one connection: each read, their functions run once."""
     wanted: set[Function] = set()
+    consignments: set[str] = set()
     if not connection.is_active or not connection.merchant.is_active:
         for event in events:
             settle(event, State.IGNORED, "The connection is switched off.")
@@ -72,9 +78,17 @@ def process_group(connection: Connection, events: list[WebhookEvent]) -> None:
     on = set(connection.switched_on_functions())
     try:
         for event in events:
-            wanted.update(function for hint in read(connector, event) for function in hint.functions if function in on)
+            for hint in read(connector, event):
+                wanted.update(function for function in hint.functions if function in on)
+                if on.intersection(hint.functions, consignment_hints.FUNCTIONS) and hint.external_id:
+                    consignments.add(hint.external_id)
     finally:
         connector.close()
+    if consignments:
+        consignment_hints.note(connection, consignments)
+    if len(wanted.intersection(consignment_hints.FUNCTIONS)) > 1:
+        # Both read the same feed, and one look serves both.
+        wanted.discard(Function.STOCK_TRANSFER_SYNC)
     for function in wanted:
         run_at = timezone.now() + DEBOUNCE.get(function, LONGEST_DEBOUNCE)
         request_run(connection, function, Run.Trigger.WEBHOOK, run_at=run_at)

@@ -14,7 +14,7 @@ from django.db import transaction
 from django.db.models import Exists, F, OuterRef, Q
 from django.utils import timezone
 
-from carts import order_flow, refund_flow
+from carts import order_flow, refund_flow, stock_flow
 from carts.alerting import raise_alert
 from carts.models import FunctionSetting, Order, Shipment
 from connectors.functions import Function
@@ -36,6 +36,8 @@ FUNCTION_OF_KIND = {
     Kind.CANCELLATION: Function.ORDER_CANCELLATION_SENDING,
     Kind.SHIPMENT: Function.SHIPMENT_CONFIRMATION,
     Kind.REFUND: Function.REFUND_SENDING,
+    Kind.ADJUSTMENT: Function.STOCK_ADJUSTMENT_SYNC,
+    Kind.TRANSFER: Function.STOCK_TRANSFER_SYNC,
 }
 
 
@@ -231,6 +233,8 @@ def take_aside(delivery: Delivery, deaths: int, now: datetime) -> None:
         return
     if delivery.refund is not None:
         refund_flow.failed(refund_flow.locked(delivery.refund.pk), reason)
+    elif delivery.stock_document is not None:
+        stock_flow.failed(delivery.stock_document, reason)
     else:
         order_flow.failed(order_flow.locked(delivery.own_order.pk), reason)
     failure = Failure(delivery.reference, "worker", reason, fix, order=delivery.order, delivery=delivery)

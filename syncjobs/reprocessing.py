@@ -8,15 +8,16 @@ from typing import cast
 from django.db import transaction
 from django.utils import timezone
 
-from carts import order_flow, refund_flow
+from carts import order_flow, refund_flow, stock_flow
 from carts.encryption import CredentialsUnreadable
 from carts.models import Cart
 from carts.remote import open_connector
 from connectors.errors import ConnectorError
-from connectors.functions import Function
+from connectors.functions import Function, Role
 from connectors.ports import OrderReader
 from connectors.records import OrderRecord
 from syncjobs.call_log import CallBuffer
+from syncjobs.consignment_hints import want
 from syncjobs.failures import NotReprocessed
 from syncjobs.flows.product_sync import push_again
 from syncjobs.intake_orders import known_orders, store_new_orders
@@ -96,6 +97,22 @@ def send_refund_again(record: FailedRecord, actor: str) -> None:
         raise NotReprocessed(str(refusal)) from refusal
 
 
+def send_document_again(record: FailedRecord, actor: str) -> None:
+    """Sends a stock document again; the outbox settles any doubt first. A document of the shop that could not be read is
+    read again."""
+    if record.delivery is None and record.connection.role == Role.CART:
+        want(record.connection, [record.external_id], Function.STOCK_ADJUSTMENT_SYNC)
+        return
+    if record.delivery is None or record.delivery.stock_document is None:
+        raise NotReprocessed("The delivery does not exist any more.")
+    if record.delivery.state == Delivery.State.DONE:
+        return
+    try:
+        stock_flow.resend(record.delivery.stock_document, actor)
+    except order_flow.TransitionRefused as refusal:
+        raise NotReprocessed(str(refusal)) from refusal
+
+
 def run_again(record: FailedRecord, actor: str) -> None:
     """A full pass of the function meets the record again; if it still fails, it is filed anew."""
     function = Function(record.function)
@@ -119,6 +136,8 @@ REPROCESS: dict[Function, Callable[[FailedRecord, str], None]] = {
     Function.ORDER_CANCELLATION_SENDING: reprocess_delivery,
     Function.SHIPMENT_CONFIRMATION: confirm_again,
     Function.REFUND_SENDING: send_refund_again,
+    Function.STOCK_ADJUSTMENT_SYNC: send_document_again,
+    Function.STOCK_TRANSFER_SYNC: send_document_again,
     Function.INVENTORY_SYNC: level_again,
     Function.INVENTORY_PICKUP: run_again,
     Function.SHIPMENT_PICKUP: run_again,

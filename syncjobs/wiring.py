@@ -8,7 +8,7 @@ from carts import remote, signals
 from carts.models import Connection, FunctionSetting, Warehouse
 from carts.order_timeline import add_source
 from connectors.functions import Function
-from syncjobs import order_timeline, outbox, refund_delivery
+from syncjobs import order_timeline, outbox, refund_delivery, stock_delivery
 from syncjobs.call_log import log_for
 from syncjobs.models import Run, Schedule
 from syncjobs.schedule import hurry, request_run, setting_saved
@@ -25,6 +25,9 @@ def connect() -> None:
     signals.refund_ready.connect(refund_delivery.refund_is_ready, dispatch_uid="outbox")
     signals.refund_withdrawn.connect(refund_delivery.refund_is_withdrawn, dispatch_uid="outbox")
     signals.return_closed.connect(refund_delivery.return_is_closed, dispatch_uid="outbox")
+    signals.stock_document_ready.connect(stock_delivery.document_is_ready, dispatch_uid="outbox")
+    signals.stock_document_withdrawn.connect(stock_delivery.document_is_withdrawn, dispatch_uid="outbox")
+    signals.consignment_wanted.connect(stock_delivery.consignment_is_wanted, dispatch_uid="outbox")
     signals.book_changed.connect(book_changed, dispatch_uid="schedule")
     signals.connection_tested.connect(connection_tested, dispatch_uid="schedule")
     for source in order_timeline.SOURCES:

@@ -12,13 +12,14 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from unfold.decorators import display
 
-from carts.admin.base import CartFilter, HubAdmin, MerchantFilter, PageAdmin, WarehouseFilter
+from carts.admin.base import CartFilter, HubAdmin, MerchantFilter, PageAdmin, WarehouseFilter, person
 from carts.admin.csv_download import stream_csv
 from carts.admin.csv_upload import builtin_warehouses, chosen_warehouse, import_page
 from carts.admin.filters import StateFilter
 from carts.admin.scoping import works_here
 from carts.badges import badge, clock, muted, quantity
 from carts.book_checks import BookError
+from carts.book_ledger import Cause, Why
 from carts.forms.stock import NewStockForm, StockForm
 from carts.models import Location, OutletLevel, StockLevel
 from carts.stock_csv import HEADER, import_stock, stock_rows
@@ -140,8 +141,9 @@ class StockLevelAdmin(HubAdmin):
 
     def set_level(self, request: HttpRequest, form: Any, location: Location, sku: str) -> bool:
         available = form.cleaned_data["available"]
+        why = Why(cause=Cause.PERSON, actor=person(request))
         try:
-            WarehouseBook(location.warehouse_id).set_available([(location, sku, available)])
+            WarehouseBook(location.warehouse_id).set_available([(location, sku, available)], why)
         except BookError as error:
             form.add_error(None, str(error))
             return False

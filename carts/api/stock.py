@@ -17,7 +17,8 @@ from rest_framework.response import Response
 
 from carts.api.fields import HubSerializer, QuantityText
 from carts.api.filters import IdFilter, MomentFilter
-from carts.api.scoping import LARGEST_ID, MerchantScopedMixin, scope_of
+from carts.api.scoping import LARGEST_ID, MerchantScopedMixin, actor_of, scope_of
+from carts.book_ledger import Cause, Why
 from carts.models import Location, StockLevel, Warehouse
 from carts.models.catalogue import sku_key
 from carts.warehouse_book import BookError, StockChange, WarehouseBook
@@ -120,7 +121,7 @@ class InventoryViewSet(MerchantScopedMixin, mixins.ListModelMixin, viewsets.Gene
             wrong = [{"row": number, "errors": error} for number, error in enumerate(errors, 1) if error]
             return Response({"rows": wrong}, status=400)
         try:
-            change = store_levels(wanted)
+            change = store_levels(wanted, Why(cause=Cause.REST, actor=actor_of(request)))
         except BookError as error:
             return Response({"detail": f"{error} {error.fix}".strip()}, status=400)
         return Response(StockChangeSerializer(change).data)
@@ -180,10 +181,10 @@ class StockPlaces:
         return location, {}
 
 
-def store_levels(wanted: dict[int, list[tuple[Location, str, Decimal]]]) -> StockChange:
+def store_levels(wanted: dict[int, list[tuple[Location, str, Decimal]]], why: Why) -> StockChange:
     """All warehouses in one transaction. Raises ``BookError``."""
     change = StockChange()
     with transaction.atomic():
         for warehouse_id in sorted(wanted):
-            change += WarehouseBook(warehouse_id).set_available(wanted[warehouse_id])
+            change += WarehouseBook(warehouse_id).set_available(wanted[warehouse_id], why)
     return change

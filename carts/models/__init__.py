@@ -1,9 +1,29 @@
 import carts.models.lookups  # noqa: F401 - registers any_of
 from carts.models.alerts import Alert, AlertMail, AlertSubscription
 from carts.models.authorizations import Authorization
-from carts.models.builtin import PickLine, PickOrder, PickReturn, PickReturnLine, PickShipment, PickShipmentLine
+from carts.models.builtin import (
+    BookedDocument,
+    PickLine,
+    PickOrder,
+    PickReturn,
+    PickReturnLine,
+    PickShipment,
+    PickShipmentLine,
+    StockMovement,
+)
 from carts.models.catalogue import Customer, Product, ProductLink, ProductMatch, PushedProduct, SentProduct
 from carts.models.connections import Cart, Connection, FunctionSetting, Location, Outlet, Warehouse
+from carts.models.consignments import (
+    Consignment,
+    ConsignmentLine,
+    StockAdjustment,
+    StockAdjustmentLine,
+    StockDocument,
+    StockOnItsWay,
+    StockTransfer,
+    StockTransferLine,
+    StockTransferStep,
+)
 from carts.models.merchants import ApiToken, Membership, Merchant, Preference
 from carts.models.orders import Order, OrderEvent, OrderLine, OrderPayload, Shipment, ShipmentLine
 from carts.models.refunds import Refund, RefundLine
@@ -16,8 +36,11 @@ __all__ = [
     "AlertSubscription",
     "ApiToken",
     "Authorization",
+    "BookedDocument",
     "Cart",
     "Connection",
+    "Consignment",
+    "ConsignmentLine",
     "Customer",
     "FunctionSetting",
     "Location",
@@ -45,7 +68,15 @@ __all__ = [
     "SentProduct",
     "Shipment",
     "ShipmentLine",
+    "StockAdjustment",
+    "StockAdjustmentLine",
+    "StockDocument",
     "StockLevel",
+    "StockMovement",
+    "StockOnItsWay",
+    "StockTransfer",
+    "StockTransferLine",
+    "StockTransferStep",
     "StoreFact",
     "Warehouse",
 ]

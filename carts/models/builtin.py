@@ -149,3 +149,62 @@ class PickReturnLine(models.Model):
 
     def __str__(self) -> str:
         return f"{self.quantity.normalize():f} x {self.sku}"
+
+
+class StockMovement(models.Model):
+    """One change of what lies on the shelf, with its cause: the ledger that shows why a level is what it is."""
+
+    class Cause(models.TextChoices):
+        ORDER = "order", "Order shipped"
+        RETURN = "return", "Customer return"
+        ADJUSTMENT = "adjustment", "Stock adjustment"
+        TRANSFER = "transfer", "Stock transfer"
+        PERSON = "person", "Entered by hand"
+        CSV = "csv", "CSV import"
+        REST = "rest", "REST client"
+
+    location = models.ForeignKey(Location, on_delete=models.CASCADE, related_name="movements")
+    sku = models.CharField("SKU", max_length=200)
+    sku_key = models.CharField(max_length=200, editable=False)
+    cause = models.CharField(max_length=12, choices=Cause.choices)
+    quantity = QuantityField(help_text="What was added to the shelf, or taken from it.")
+    on_hand = QuantityField(help_text="What lay there afterwards.")
+    available = QuantityField(help_text="What of it could be sold afterwards.")
+    document = models.CharField(max_length=200, blank=True, help_text="The order, return or document behind it.")
+    note = models.CharField(max_length=300, blank=True)
+    actor = models.CharField(max_length=150, blank=True)
+    moved_at = models.DateTimeField()
+
+    class Meta:
+        ordering = ["-moved_at", "-pk"]
+        indexes = [
+            models.Index(fields=["location", "sku_key", "-moved_at", "-id"], name="movement_by_sku"),
+            models.Index(fields=["location", "-moved_at", "-id"], name="movement_by_place"),
+            models.Index(fields=["-moved_at", "-id"], name="movement_list"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.quantity.normalize():+f} x {self.sku} at {self.location}"
+
+
+class BookedDocument(models.Model):
+    """A stock document that the warehouse has booked, so that it is never booked again."""
+
+    class Kind(models.TextChoices):
+        ADJUSTMENT = "adjustment", "Stock adjustment"
+        TRANSFER = "transfer", "Stock transfer"
+
+    warehouse = models.ForeignKey(Warehouse, on_delete=models.CASCADE, related_name="booked_documents")
+    kind = models.CharField(max_length=12, choices=Kind.choices)
+    reference = models.CharField(max_length=160)
+    number = models.CharField(max_length=120, blank=True)
+    remark = models.TextField(blank=True, help_text="What of it was not booked.")
+    booked_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["warehouse", "kind", "reference"], name="stock_document_is_booked_once")
+        ]
+
+    def __str__(self) -> str:
+        return self.number or self.reference

@@ -8,6 +8,7 @@ from typing import Any
 
 from django.db import models
 from django.db.models import Q
+from django.utils import timezone
 
 from carts.encryption import EncryptedJSONField, SealedCredentials, decrypt
 from carts.models.merchants import Merchant
@@ -234,6 +235,9 @@ class FunctionSetting(models.Model):
     function = models.CharField(max_length=40, choices=[(f.value, f.label) for f in Function])
     is_on = models.BooleanField("on", default=True)
     minutes = models.PositiveIntegerField("every … minutes", default=15)
+    first_on_at = models.DateTimeField(
+        null=True, blank=True, editable=False, help_text="When it was switched on for the first time."
+    )
 
     class Meta:
         ordering = ["pk"]
@@ -241,3 +245,10 @@ class FunctionSetting(models.Model):
 
     def __str__(self) -> str:
         return Function(self.function).label
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        if self.is_on and self.first_on_at is None:
+            self.first_on_at = timezone.now()
+            if kwargs.get("update_fields") is not None:
+                kwargs["update_fields"] = {*kwargs["update_fields"], "first_on_at"}
+        super().save(*args, **kwargs)

@@ -11,6 +11,8 @@ from connectors.records import (
     LocationRecord,
     OutboundOrder,
     OutboundRefund,
+    OutboundStockAdjustment,
+    OutboundStockTransfer,
     Page,
     ProductFamilyChange,
     ProductRecord,
@@ -62,6 +64,18 @@ class Book(Protocol):
 
     def find_return(self, reference: str) -> str | None:
         """The book's id of the return announced under ``reference``, or None."""
+        ...
+
+    def adjust(self, adjustment: OutboundStockAdjustment) -> WriteResult:
+        """Books a stock adjustment, each reference once for ever. SKUs without stock rows are named in ``reason``."""
+        ...
+
+    def move_transfer(self, transfer: OutboundStockTransfer) -> WriteResult:
+        """Books one step of a transfer, each reference once for ever."""
+        ...
+
+    def find_document(self, kind: str, reference: str) -> str | None:
+        """The book's id of the ``adjustment`` or (step of a) ``transfer`` booked under ``reference``, or None."""
         ...
 
     def shipments(self, cursor: str) -> Iterator[Page[ShipmentRecord]]: ...

@@ -22,6 +22,8 @@ from connectors.ports import (
     ProductWriter,
     RefundWriter,
     ShipmentReader,
+    StockAdjustmentWriter,
+    StockTransferWriter,
 )
 from connectors.records import (
     LevelRecord,
@@ -29,6 +31,8 @@ from connectors.records import (
     OutboundCancellation,
     OutboundOrder,
     OutboundRefund,
+    OutboundStockAdjustment,
+    OutboundStockTransfer,
     Page,
     ProductFamilyChange,
     ProductRecord,
@@ -69,6 +73,8 @@ class BuiltinWarehouse(
     OrderWriter,
     CancellationWriter,
     RefundWriter,
+    StockAdjustmentWriter,
+    StockTransferWriter,
     ShipmentReader,
     InventoryReader,
     ProductReader,
@@ -115,6 +121,21 @@ class BuiltinWarehouse(
 
     def find_refund(self, reference: str) -> str | None:
         return self.book.find_return(reference)
+
+    def send_adjustment(self, adjustment: OutboundStockAdjustment) -> WriteResult:
+        return self.book.adjust(adjustment)
+
+    def find_adjustment(self, reference: str) -> str | None:
+        return self.book.find_document("adjustment", reference)
+
+    def knows_transit(self) -> bool:
+        return True
+
+    def send_transfer(self, transfer: OutboundStockTransfer) -> WriteResult:
+        return self.book.move_transfer(transfer)
+
+    def find_transfer(self, transfer: OutboundStockTransfer) -> str | None:
+        return self.book.find_document("transfer", transfer.reference)
 
     def read_shipments(self, cursor: str) -> Iterator[Page[ShipmentRecord]]:
         return self.book.shipments(cursor)

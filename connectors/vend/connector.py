@@ -25,6 +25,7 @@ from connectors.functions import Role
 from connectors.oauth import TokenKeeper, TokenSet
 from connectors.records import (
     Address,
+    ConsignmentRecord,
     CustomerRecord,
     Hint,
     LevelChange,
@@ -42,7 +43,7 @@ from connectors.records import (
     WriteResult,
 )
 from connectors.settings_fields import Settings
-from connectors.vend import catalogue, mapping, oauth, product_push, selftest, shapes, stock, webhooks
+from connectors.vend import catalogue, consignments, mapping, oauth, product_push, selftest, shapes, stock, webhooks
 from connectors.vend.client import PEEK, FeedPage, VendClient
 from connectors.vend.errors import OutletAddressMissing, Unreadable
 from connectors.vend.families import SaleReader
@@ -361,6 +362,14 @@ class VendConnector(Connector):
         outlet_id = self.outlet_id or self.find_outlet().external_id
         write = stock.set_levels if self.writes_exact_levels else stock.adjust_levels
         return write(self.client, outlet_id, changes)
+
+    # --- stock documents ---------------------------------------------------------------------------------------------
+
+    def read_consignments(self, cursor: str, since: datetime | None = None) -> Iterator[Page[ConsignmentRecord]]:
+        return consignments.read(self.client, cursor, since)
+
+    def read_consignment(self, external_id: str) -> ConsignmentRecord:
+        return consignments.read_one(self.client, external_id)
 
     # --- products ----------------------------------------------------------------------------------------------------
 

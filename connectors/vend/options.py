@@ -132,6 +132,14 @@ class VendOptions(Settings):
         kind=FieldKind.BOOLEAN,
         default=False,
     )
+    group_stock_adjustments: bool = setting(
+        "One stock adjustment per document, also in real time",
+        help="No: what a webhook tells goes to the warehouse as one adjustment for each item, as it comes. Yes: all items "
+        "of one stock document that are known by then go as one adjustment, as in the search.",
+        kind=FieldKind.BOOLEAN,
+        default=False,
+        advanced=True,
+    )
     push_product_details: bool = setting(
         "Push Product Details",
         help="Yes: names, descriptions and prices of the warehouse are written to Vend and replace what was edited "

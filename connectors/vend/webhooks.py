@@ -23,13 +23,14 @@ from connectors.vend.client import VendClient
 from connectors.vend.errors import Unreadable
 from connectors.vend.shapes import flag, text
 
+STOCK_DOCUMENTS = (Function.STOCK_ADJUSTMENT_SYNC, Function.STOCK_TRANSFER_SYNC)
 FUNCTIONS: dict[str, tuple[Function, ...]] = {
     "sale.update": (Function.ORDER_DOWNLOAD,),
     "inventory.update": (Function.INVENTORY_SYNC,),
     "product.update": (Function.PRODUCT_PICKUP,),
     "customer.update": (Function.CUSTOMER_SYNC,),
-    "consignment.send": (Function.STOCK_ADJUSTMENT_SYNC,),
-    "consignment.receive": (Function.STOCK_ADJUSTMENT_SYNC,),
+    "consignment.send": STOCK_DOCUMENTS,
+    "consignment.receive": STOCK_DOCUMENTS,
 }
 
 TOPIC_HEADER = "x-hub-topic"

@@ -12,7 +12,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from unfold.decorators import display
 
-from carts import order_flow, refund_flow
+from carts import order_flow, refund_flow, stock_flow
 from carts.admin.base import ConnectionFilter, MerchantFilter, PageAdmin, PersonAction
 from carts.admin.filters import StateFilter
 from carts.badges import clock, due, state_badge
@@ -23,6 +23,7 @@ from syncjobs.outbox import revive
 
 State = Delivery.State
 WAITING = (State.PENDING, State.RETRY)
+SUBJECTS = ("connection", "order", "refund", "adjustment__consignment", "transfer_step__transfer__consignment")
 
 
 def retry_now(delivery: Delivery, actor: str, data: dict[str, Any]) -> str:
@@ -34,6 +35,8 @@ def retry_now(delivery: Delivery, actor: str, data: dict[str, Any]) -> str:
         raise TransitionRefused(f"{delivery} is {delivery.get_state_display().lower()}; there is nothing to retry.")
     elif delivery.refund is not None:
         refund_flow.resend(delivery.refund.pk, actor)
+    elif delivery.stock_document is not None:
+        stock_flow.resend(delivery.stock_document, actor)
     elif delivery.kind == Delivery.Kind.ORDER:
         order_flow.resend(delivery.own_order.pk, actor)
     elif delivery.kind == Delivery.Kind.CANCELLATION:
@@ -60,13 +63,15 @@ class DeliveryAdmin(PageAdmin):
     page_template = "admin/hub/delivery.html"
     list_display = ("what", "order_number", "where", "state_word", "attempts", "next_try", "created")
     list_filter = (DeliveryStateFilter, ConnectionFilter, MerchantFilter)
-    list_select_related = ("connection", "order", "refund")
+    list_select_related = SUBJECTS
     search_fields = ("reference", "order__number", "refund__number", "remote_id")
     search_help_text = "Order number or reference"
     ordering = ("-pk",)
     noun = ("delivery", "deliveries")
     empty_title = "Nothing was sent yet"
-    empty_text = "Every order that goes to a warehouse, and every cancellation, has its delivery here."
+    empty_text = (
+        "Whatever goes to a warehouse or back to a cart has its delivery here: orders, returns, stock documents."
+    )
     person_actions = (
         PersonAction(
             key="retry",
@@ -81,13 +86,13 @@ class DeliveryAdmin(PageAdmin):
     )
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Delivery]:
-        return super().get_queryset(request).select_related("connection", "order", "refund")
+        return super().get_queryset(request).select_related(*SUBJECTS)
 
     @display(description="What", ordering="kind")
     def what(self, delivery: Delivery) -> str:
         return delivery.get_kind_display()
 
-    @display(description="Order", ordering="order__number")
+    @display(description="Number", ordering="order__number")
     def order_number(self, delivery: Delivery) -> str:
         return delivery.subject.number
 

@@ -22,6 +22,8 @@ class DeliverySerializer(HubSerializer):
             "connection",
             "order",
             "refund",
+            "adjustment",
+            "transfer_step",
             "kind",
             "reference",
             "state",
@@ -60,6 +62,8 @@ class DeliveryFilter(django_filters.FilterSet):
     connection = IdFilter()
     order = IdFilter()
     refund = IdFilter()
+    adjustment = IdFilter()
+    transfer_step = IdFilter()
     kind = django_filters.ChoiceFilter(choices=Delivery.Kind.choices)
     state = django_filters.ChoiceFilter(choices=Delivery.State.choices)
     reference = django_filters.CharFilter()
@@ -67,7 +71,8 @@ class DeliveryFilter(django_filters.FilterSet):
 
 
 class DeliveryViewSet(MerchantScopedMixin, viewsets.ReadOnlyModelViewSet[Delivery]):
-    """Orders, cancellations and returns on their way to warehouses, shipments on their way to carts, newest first."""
+    """Orders, cancellations, returns and stock documents on their way to warehouses, shipments on their way to carts,
+    newest first."""
 
     queryset = Delivery.objects.order_by("-pk")
     merchant_path = "connection__merchant"

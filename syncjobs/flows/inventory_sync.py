@@ -1,9 +1,9 @@
 """Inventory Sync: the warehouse's available stock to a cart's outlet - only differences, in the largest batches.
 
-A level read before a sale must never overwrite what the sale left. So the outlet's levels are read, then the orders
-(every sale that the levels already show is now known here), then the levels again; a product that moved in between is
-left for the next round. What the shop sold but the warehouse does not know yet is deducted from what is written; goods
-that customers brought back are expected at the warehouse until it has received them.
+A level read before a sale must never overwrite what the sale left. So the outlet's levels are read, then the orders and
+the stock documents (every cause that the levels already show is now known here), then the levels again; a product that
+moved in between is left for the next round. What the shop sold or moved but the warehouse does not know yet is taken into
+account (``ExpectedStock``); goods that customers brought back are expected at the warehouse until it has received them.
 """
 
 from __future__ import annotations
@@ -16,20 +16,21 @@ from itertools import islice
 from typing import Any, TypeVar, cast
 
 from django.db import transaction
-from django.db.models import Count, Exists, F, OuterRef, Q, Subquery, Sum
+from django.db.models import Count, Exists, F, OuterRef, Q, Subquery
 from django.utils import timezone
 
-from carts.models import Cart, Location, Order, OrderLine, OutletLevel, Product, StockLevel
+from carts.models import Cart, Location, OutletLevel, Product, StockLevel
 from carts.models.catalogue import sku_key
 from carts.models.fields import plain_decimal
 from connectors.errors import ConfigurationInvalid, OutcomeUnknown, RemoteUnavailable
 from connectors.functions import Function
-from connectors.ports import InventoryReader, InventoryWriter, OrderReader, ProductReader
+from connectors.ports import ConsignmentReader, InventoryReader, InventoryWriter, OrderReader, ProductReader
 from connectors.records import LevelChange, LevelRecord, ProductKind, WriteResult
 from syncjobs.context import PREVIEW_PAGES, RunContext
-from syncjobs.expected_returns import ExpectedBack, expected_back
+from syncjobs.expected_stock import ExpectedStock
 from syncjobs.failures import Failure, failures_of_rejects, record_failures, settle_external
 from syncjobs.flows.catalogue import refresh_products
+from syncjobs.flows.consignments import search_first, search_soon
 from syncjobs.models import Run
 from syncjobs.nested import run_first
 
@@ -66,8 +67,10 @@ def push_levels(context: RunContext) -> None:
         return
     read_outlet_levels(context)
     differences = find_differences(context, location)
-    if differences and isinstance(context.connector, OrderReader):
-        read_orders_first(context)
+    if not differences:
+        search_soon(cart)
+    elif isinstance(context.connector, OrderReader | ConsignmentReader):
+        read_causes_first(context)
         moved = read_until_quiet(context)
         differences = [
             difference for difference in find_differences(context, location) if difference.product_id not in moved
@@ -102,7 +105,7 @@ def differences_at_remote(context: RunContext, location: Location) -> list[Diffe
             location=location, sku_key__in={sku_key(sku) for sku in skus.values()}
         ).values_list("sku_key", "available")
     }
-    waiting, back = not_at_warehouse_yet(context, location), expected_back(context.cart, location)
+    expected = ExpectedStock.load(context.cart, location)
     found = []
     for levels in islice(reader.read_levels(""), PREVIEW_PAGES):
         for record in levels.records:
@@ -110,7 +113,7 @@ def differences_at_remote(context: RunContext, location: Location) -> list[Diffe
             if key not in stock:
                 context.run.count(unmatched=1)
                 continue
-            desired = back.desired(key, stock[key] - waiting.get(key, Decimal(0)), record.available)
+            desired = expected.desired(key, stock[key], record.available)
             if desired != record.available:
                 found.append(Difference(0, record.product_id, skus[record.product_id], record.available, desired))
     return found
@@ -172,9 +175,10 @@ def store_outlet_levels(
     )
 
 
-def read_orders_first(context: RunContext) -> None:
-    """Every sale that the levels show must be known here before anything is written. Raises ``RemoteUnavailable`` when
-    the orders cannot be read now: then no stock is written either."""
+def read_causes_first(context: RunContext) -> None:
+    """Every sale and every stock document that the levels show must be known here before anything is written. Raises
+    ``RemoteUnavailable`` when they cannot be read now: then no stock is written either."""
+    search_first(context)
     run = run_first(context, Function.ORDER_DOWNLOAD)
     if run is None:
         return
@@ -192,22 +196,26 @@ def read_until_quiet(context: RunContext) -> set[str]:
         moved = read_outlet_levels(context)
         if not moved:
             return set()
-        read_orders_first(context)
+        read_causes_first(context)
     return moved
 
 
 def find_differences(context: RunContext, location: Location) -> list[Difference]:
-    """Products whose level is not what it should be. Three queries, and one more per 500 SKUs that wait for sending or
-    are expected back."""
-    waiting, back = not_at_warehouse_yet(context, location), expected_back(context.cart, location)
+    """Products whose level is not what it should be. A handful of queries, and one more per 500 SKUs of which something
+    is on its way. What moved on at the warehouse while this was computed is left for the next round."""
+    expected = ExpectedStock.load(context.cart, location)
     rows = candidates(context.cart, location)
     found: dict[int, Difference] = {}
     for row in rows.exclude(level=F("available")).iterator(chunk_size=2000):
-        add_difference(found, row, waiting, back)
-    for keys in chunks(sorted({*waiting, *back.keys}), LOOKUP_CHUNK):
+        add_difference(found, row, expected)
+    for keys in chunks(sorted(expected.keys), LOOKUP_CHUNK):
         for row in rows.filter(product__sku_key__in=keys):
-            add_difference(found, row, waiting, back)
-    return list(found.values())
+            add_difference(found, row, expected)
+    if not found or not expected.keys:
+        return list(found.values())
+    again = ExpectedStock.load(context.cart, location)
+    still = {key for key in {*expected.keys, *again.keys} if expected.of(key) != again.of(key)}
+    return [one for one in found.values() if sku_key(one.sku) not in still]
 
 
 def candidates(cart: Cart, location: Location) -> Any:
@@ -231,33 +239,10 @@ def candidates(cart: Cart, location: Location) -> Any:
     )
 
 
-def not_at_warehouse_yet(context: RunContext, location: Location) -> dict[str, Decimal]:
-    """SKU key -> quantity that the shops sold but that is not deducted in the warehouse's figures yet: what was not sent,
-    and what was sent after the time of the SKU's own figure."""
-    from carts.models import Warehouse
-    from connectors.registry import connector_class
-
-    unsent = [Order.Status.NEW, Order.Status.HELD, Order.Status.ERROR]
-    lines = OrderLine.objects.filter(order__location=location, ships=True).exclude(sku_key="")
-    warehouse = Warehouse.objects.get(pk=location.warehouse_id)
-    if connector_class(warehouse.connector).levels_are_live:
-        lines = lines.filter(order__status__in=unsent)
-    else:
-        level = StockLevel.objects.filter(location=location, sku_key=OuterRef("sku_key")).order_by()
-        lines = lines.annotate(figure_of=Subquery(level.values("read_at")[:1])).filter(
-            Q(order__status__in=unsent) | Q(order__at_warehouse_at__gte=F("figure_of")),
-            # Said once more for all of them: so the databases see that an index answers it.
-            order__status__in=[*unsent, Order.Status.AT_WAREHOUSE],
-        )
-    rows = lines.order_by().values("sku_key").annotate(open=Sum(F("quantity") - F("shipped")))
-    return {row["sku_key"]: Decimal(row["open"]).quantize(STEP) for row in rows if row["open"] and row["open"] > 0}
-
-
-def add_difference(found: dict[int, Difference], row: Any, waiting: dict[str, Decimal], back: ExpectedBack) -> None:
+def add_difference(found: dict[int, Difference], row: Any, expected: ExpectedStock) -> None:
     product = row.product
     current = row.level.quantize(STEP)
-    here = Decimal(row.available).quantize(STEP) - waiting.get(product.sku_key, Decimal(0))
-    desired = back.desired(product.sku_key, here, current)
+    desired = expected.desired(product.sku_key, Decimal(row.available).quantize(STEP), current)
     if desired == current or (row.problem and row.written == desired):
         found.pop(row.pk, None)
         return

@@ -1,5 +1,5 @@
-"""Order Sending, Order Cancellation Sending, Refund Sending and Shipment Confirmation on request: everything that waits,
-now, whatever its back-off says."""
+"""Order Sending, Order Cancellation Sending, Refund Sending, Shipment Confirmation and stock documents on request:
+everything that waits, now, whatever its back-off says."""
 
 from __future__ import annotations
 
@@ -29,12 +29,20 @@ def deliver_refunds(context: RunContext) -> None:
     deliver(context, [Kind.REFUND])
 
 
+def deliver_adjustments(context: RunContext) -> None:
+    deliver(context, [Kind.ADJUSTMENT])
+
+
+def deliver_transfers(context: RunContext) -> None:
+    deliver(context, [Kind.TRANSFER])
+
+
 def deliver(context: RunContext, kinds: list[str]) -> None:
     """Each waiting delivery is tried once in this run. Raises the error of the last one that failed for the remote's
     sake, so that the run shows it."""
     waiting = pending_for(context.connection.pk, kinds)
     if context.run.dry_run:
-        for delivery in waiting.select_related("order", "refund").order_by("pk")[:100]:
+        for delivery in waiting.select_related("order", "refund", "adjustment", "transfer_step").order_by("pk")[:100]:
             context.preview(number=str(delivery.subject), what=f"send {delivery.kind}", why=delivery.error)
         context.run.count(waiting=waiting.count())
         return

@@ -1,7 +1,7 @@
 from syncjobs.models.calls import ApiCall, ApiCallBody
 from syncjobs.models.deliveries import Delivery, DeliveryAttempt
 from syncjobs.models.failures import FailedRecord
-from syncjobs.models.inbox import WebhookEvent
+from syncjobs.models.inbox import ConsignmentHint, WebhookEvent
 from syncjobs.models.latency import LatencyCount, LatencyCursor
 from syncjobs.models.runs import Run, Schedule
 from syncjobs.models.workers import DrainSlot, RateBudget, WorkerProcess
@@ -9,6 +9,7 @@ from syncjobs.models.workers import DrainSlot, RateBudget, WorkerProcess
 __all__ = [
     "ApiCall",
     "ApiCallBody",
+    "ConsignmentHint",
     "Delivery",
     "DeliveryAttempt",
     "DrainSlot",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.db import models
 from django.db.models import Q
 
-from carts.models import Connection, Order, Refund, Shipment
+from carts.models import Connection, Order, Refund, Shipment, StockAdjustment, StockTransferStep
 
 
 class Delivery(models.Model):
@@ -14,6 +14,8 @@ class Delivery(models.Model):
         CANCELLATION = "cancellation", "Cancellation"
         SHIPMENT = "shipment", "Shipment confirmation"
         REFUND = "refund", "Return"
+        ADJUSTMENT = "adjustment", "Stock adjustment"
+        TRANSFER = "transfer", "Stock transfer"
 
     class State(models.TextChoices):
         PENDING = "pending", "Pending"
@@ -26,7 +28,7 @@ class Delivery(models.Model):
     # Indexes below begin with it.
     connection = models.ForeignKey(Connection, on_delete=models.CASCADE, related_name="deliveries", db_index=False)
     kind = models.CharField(max_length=20, choices=Kind.choices)
-    # Every delivery is about an order, save for the return of one that was never downloaded.
+    # What it is about: an order, a return (of an order that may never have been downloaded), or a stock document.
     order = models.ForeignKey(Order, on_delete=models.CASCADE, null=True, blank=True, related_name="deliveries")
     # Indexed below, where there is one.
     shipment = models.ForeignKey(
@@ -34,6 +36,12 @@ class Delivery(models.Model):
     )
     refund = models.ForeignKey(
         Refund, on_delete=models.CASCADE, null=True, blank=True, related_name="deliveries", db_index=False
+    )
+    adjustment = models.ForeignKey(
+        StockAdjustment, on_delete=models.CASCADE, null=True, blank=True, related_name="deliveries", db_index=False
+    )
+    transfer_step = models.ForeignKey(
+        StockTransferStep, on_delete=models.CASCADE, null=True, blank=True, related_name="deliveries", db_index=False
     )
     reference = models.CharField(max_length=280)
     state = models.CharField(max_length=10, choices=State.choices, default=State.PENDING)
@@ -64,6 +72,8 @@ class Delivery(models.Model):
             models.Index(fields=["connection", "kind", "remote_id"], name="delivery_by_remote_id"),
             models.Index(fields=["shipment"], condition=Q(shipment__isnull=False), name="delivery_of_shipment"),
             models.Index(fields=["refund"], condition=Q(refund__isnull=False), name="delivery_of_refund"),
+            models.Index(fields=["adjustment"], condition=Q(adjustment__isnull=False), name="delivery_of_adjustment"),
+            models.Index(fields=["transfer_step"], condition=Q(transfer_step__isnull=False), name="delivery_of_step"),
             models.Index(fields=["kind"], condition=Q(state="failed"), name="delivery_failed"),
         ]
 
@@ -77,9 +87,14 @@ class Delivery(models.Model):
         return self.order
 
     @property
-    def subject(self) -> Order | Refund:
+    def subject(self) -> Order | Refund | StockAdjustment | StockTransferStep:
         """What it is about, for people."""
-        return self.refund or self.own_order
+        return self.refund or self.stock_document or self.own_order
+
+    @property
+    def stock_document(self) -> StockAdjustment | StockTransferStep | None:
+        """The adjustment, or the step of a transfer, of a delivery that is about stock."""
+        return self.adjustment or self.transfer_step
 
 
 class DeliveryAttempt(models.Model):

@@ -41,3 +41,18 @@ class WebhookEvent(models.Model):
     @property
     def text(self) -> str:
         return bytes(self.body).decode("utf-8", "replace")
+
+
+class ConsignmentHint(models.Model):
+    """A consignment that should be read by its id. Gone once that has happened."""
+
+    connection = models.ForeignKey(Connection, on_delete=models.CASCADE, related_name="consignment_hints")
+    external_id = models.CharField(max_length=120)
+    hinted_at = models.DateTimeField()
+    from_webhook = models.BooleanField(default=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["connection", "external_id"], name="consignment_hint_is_unique")]
+
+    def __str__(self) -> str:
+        return f"{self.external_id} at {self.connection}"

@@ -55,6 +55,8 @@ def test_is_a_warehouse_that_does_all_of_the_main_road() -> None:
         "product_pickup",
         "product_detail_sync",
         "refund_sending",
+        "stock_adjustment_sync",
+        "stock_transfer_sync",
     ]
     assert BuiltinWarehouse.functions(Role.CART) == ()
     assert BuiltinWarehouse.levels_are_live
@@ -70,7 +72,7 @@ def test_the_shops_two_prices_need_two_lists() -> None:
 
 def test_a_new_warehouse_is_ready_to_use(warehouse: Warehouse) -> None:
     assert warehouse.locations.get().is_default
-    assert len(warehouse.switched_on_functions()) == 6
+    assert len(warehouse.switched_on_functions()) == 8
     report = run_test(warehouse)
     assert report.ok
     assert {step.name: step.message for step in report.steps} == {

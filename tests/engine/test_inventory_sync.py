@@ -114,13 +114,13 @@ def test_a_product_that_moves_while_the_levels_are_read_waits_for_the_next_round
     stocked.stock(other["sku"], 12)
     from syncjobs.flows import inventory_sync
 
-    read: Callable[..., Any] = inventory_sync.read_orders_first
+    read: Callable[..., Any] = inventory_sync.read_causes_first
 
     def busy_shop(context: Any) -> None:
         stocked.sell((bean, 1))
         read(context)
 
-    monkeypatch.setattr(inventory_sync, "read_orders_first", busy_shop)
+    monkeypatch.setattr(inventory_sync, "read_causes_first", busy_shop)
     run = stocked.sync_stock()
     assert run.state == Run.State.DONE
     assert stocked.level(other) == 12

@@ -21,8 +21,10 @@ from connectors.functions import Function
 from connectors.records import OutboundRefund, WriteResult
 from syncjobs import failures
 from syncjobs.expected_returns import EXPECTED_FOR, ExpectedBack
+from syncjobs.expected_stock import ExpectedStock
 from syncjobs.models import Delivery, FailedRecord, Run
 from syncjobs.outbox import MOST_DEATHS, claim_batch, owners_died
+from syncjobs.stock_on_its_way import OnItsWay
 from tests.engine.conftest import World
 from tests.factories import make_builtin_warehouse
 
@@ -505,5 +507,6 @@ class TestInventorySync:
 
 def test_a_level_in_between_is_explained() -> None:
     back = ExpectedBack(sure={"a": Decimal(1)}, perhaps={"a": Decimal(2)})
-    assert [back.desired("a", Decimal(5), Decimal(now)) for now in (4, 6, 7, 8, 9)] == [6, 6, 7, 8, 8]
-    assert back.desired("b", Decimal(5), Decimal(9)) == 5
+    expected = ExpectedStock({}, back, OnItsWay())
+    assert [expected.desired("a", Decimal(5), Decimal(now)) for now in (4, 6, 7, 8, 9)] == [6, 6, 7, 8, 8]
+    assert expected.desired("b", Decimal(5), Decimal(9)) == 5

@@ -39,6 +39,7 @@ def test_the_names_that_others_build_on() -> None:
         "default_to_outlet_address",
         "tracking_in_note",
         "send_stock_adjustments",
+        "group_stock_adjustments",
         "push_product_details",
         "retail_price_list",
         "retail_price_list_name",
@@ -65,6 +66,7 @@ def test_defaults() -> None:
         "default_to_outlet_address": True,
         "tracking_in_note": False,
         "send_stock_adjustments": False,
+        "group_stock_adjustments": False,
         "push_product_details": False,
         "retail_price_list": "Retail",
         "retail_price_list_name": "",
@@ -226,5 +228,7 @@ def test_functions_follow_from_the_ports() -> None:
         Function.PRODUCT_PICKUP,
         Function.CUSTOMER_SYNC,
         Function.REFUND_DOWNLOAD,
+        Function.STOCK_ADJUSTMENT_SYNC,
+        Function.STOCK_TRANSFER_SYNC,
     )
-    assert VendConnector.functions(Role.WAREHOUSE) == ()
+    assert VendConnector.feed_of(Function.STOCK_TRANSFER_SYNC) is Function.STOCK_ADJUSTMENT_SYNC

@@ -153,7 +153,8 @@ def read(connect: Connect, body: bytes, topic: str = "") -> list[Hint]:
 def test_the_topic_of_the_url_decides(
     connect: Connect, topic: str, payload: dict[str, Any], external_id: str, function: Function
 ) -> None:
-    expected = [Hint(topic=topic, external_id=external_id, functions=(function,))]
+    functions = (function, Function.STOCK_TRANSFER_SYNC) if "consignment" in topic else (function,)
+    expected = [Hint(topic=topic, external_id=external_id, functions=functions)]
     assert read(connect, form(payload, domain_prefix="demo"), topic) == expected
     assert read(connect, json.dumps(payload).encode(), topic) == expected
     assert read(connect, form(payload, type=topic)) == expected

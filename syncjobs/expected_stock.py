@@ -1,0 +1,62 @@
+"""What a location's figures do not show yet: orders on their way to the warehouse, goods on their way back to it, and
+stock documents of the shops that it has not booked."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from decimal import Decimal
+
+from django.db.models import F, Q, Sum
+
+from carts.models import Cart, Location, Order, OrderLine
+from syncjobs.expected_returns import ExpectedBack, expected_back
+from syncjobs.stock_on_its_way import OnItsWay, figure_time, figures_are_live, on_its_way
+
+STEP = Decimal("0.00001")
+ZERO = Decimal(0)
+
+
+@dataclass(frozen=True, slots=True)
+class ExpectedStock:
+    """By SKU key. ``waiting``: sold, but not deducted in the warehouse's figures yet."""
+
+    waiting: dict[str, Decimal]
+    back: ExpectedBack
+    moved: OnItsWay
+
+    @classmethod
+    def load(cls, cart: Cart, location: Location) -> ExpectedStock:
+        return cls(not_at_warehouse_yet(location), expected_back(cart, location), on_its_way(location))
+
+    @property
+    def keys(self) -> set[str]:
+        return {*self.waiting, *self.back.keys, *self.moved.keys}
+
+    def of(self, key: str) -> tuple[Decimal, Decimal]:
+        """What is to be added to the warehouse's figure of an SKU: at least, and at most. What may or may not be in the
+        figure, or on the shop's shelf, explains what the shop shows now, but nothing is written because of it."""
+        least, most = self.moved.bounds(key)
+        sure = self.back.sure.get(key, ZERO) - self.waiting.get(key, ZERO)
+        return sure + least, sure + most + self.back.perhaps.get(key, ZERO)
+
+    def desired(self, key: str, available: Decimal, current: Decimal) -> Decimal:
+        """The level that the shop should show, which shows ``current`` now."""
+        least, most = self.of(key)
+        return min(max(current, available + least), available + most)
+
+
+def not_at_warehouse_yet(location: Location) -> dict[str, Decimal]:
+    """SKU key -> quantity that the shops sold but that is not deducted in the warehouse's figures yet: what was not sent,
+    and what was sent after the time of the SKU's own figure."""
+    unsent = [Order.Status.NEW, Order.Status.HELD, Order.Status.ERROR]
+    lines = OrderLine.objects.filter(order__location=location, ships=True).exclude(sku_key="")
+    if figures_are_live(location):
+        lines = lines.filter(order__status__in=unsent)
+    else:
+        lines = lines.annotate(figure_of=figure_time(location)).filter(
+            Q(order__status__in=unsent) | Q(order__at_warehouse_at__gte=F("figure_of")),
+            # Said once more for all of them: so the databases see that an index answers it.
+            order__status__in=[*unsent, Order.Status.AT_WAREHOUSE],
+        )
+    rows = lines.order_by().values("sku_key").annotate(open=Sum(F("quantity") - F("shipped")))
+    return {row["sku_key"]: Decimal(row["open"]).quantize(STEP) for row in rows if row["open"] and row["open"] > 0}
