@@ -34,6 +34,7 @@ ORDERS = AlertSubject(
             "warehouse_not_told",
             "refund_without_order",
             "refund_refused",
+            "reconciliation",
         }
     ),
 )

@@ -6,13 +6,15 @@ import json
 from collections.abc import Iterable, Mapping
 from decimal import Decimal, InvalidOperation
 
-from carts.models import PickShipment, Product, StockLevel
+from carts.models import PickOrder, PickShipment, Product, StockLevel
 from connectors.records import (
     LevelRecord,
     Page,
     ProductKind,
     ProductRecord,
     Reject,
+    SentOrderRecord,
+    SentOrderState,
     ShipmentLineRecord,
     ShipmentRecord,
 )
@@ -31,6 +33,21 @@ def shipment_record(shipment: PickShipment) -> ShipmentRecord:
             ShipmentLineRecord(sku=line.pick_line.sku, quantity=line.quantity, line_reference=line.pick_line.reference)
             for line in sorted(shipment.lines.all(), key=lambda line: line.pk)
         ),
+    )
+
+
+STATES = {
+    PickOrder.Status.SHIPPED: SentOrderState.SHIPPED,
+    PickOrder.Status.CANCELLED: SentOrderState.CANCELLED,
+}
+
+
+def sent_order_record(order: PickOrder) -> SentOrderRecord:
+    return SentOrderRecord(
+        reference=order.reference,
+        remote_id=str(order.pk),
+        state=STATES.get(PickOrder.Status(order.status), SentOrderState.OPEN),
+        remote_status=order.get_status_display(),
     )
 
 

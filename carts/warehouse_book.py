@@ -20,7 +20,7 @@ from django.utils import timezone
 from carts import book_documents, book_products, book_returns
 from carts.book_checks import FIVE_PLACES, BookError, LocationFinder, check_fields, check_lines, parts_to_ship
 from carts.book_ledger import BY_HAND, Cause, Why
-from carts.book_records import level_record, product_page, shipment_record
+from carts.book_records import level_record, product_page, sent_order_record, shipment_record
 from carts.book_stock import (
     KEYS_PER_QUERY,
     WAITING,
@@ -61,6 +61,7 @@ from connectors.records import (
     ProductFamilyChange,
     ProductRecord,
     ProductRules,
+    SentOrderRecord,
     ShipmentRecord,
     WriteResult,
 )
@@ -69,6 +70,7 @@ __all__ = ["BookError", "StockChange", "WarehouseBook"]
 
 SHIPMENTS_PER_PAGE = 200
 LEVELS_PER_PAGE = 1000
+ORDERS_PER_PAGE = 500
 PRODUCTS_PER_PAGE = 500
 
 Status = PickOrder.Status
@@ -140,6 +142,17 @@ class WarehouseBook:
         with database_trouble(RemoteUnavailable):
             pk = self._received([reference]).get(reference)
             return None if pk is None else str(pk)
+
+    def search(self, since: datetime, until: datetime) -> Iterator[Page[SentOrderRecord]]:
+        rows = self._pick_orders().filter(received_at__gte=since, received_at__lt=until).order_by("pk")
+        after = 0
+        while True:
+            with database_trouble(RemoteUnavailable):
+                found = list(rows.filter(pk__gt=after)[:ORDERS_PER_PAGE])
+            if not found:
+                return
+            after = found[-1].pk
+            yield Page(records=[sent_order_record(order) for order in found], cursor=str(after))
 
     def cancel(self, reference: str, reason: str) -> WriteResult:
         """Cancels an order of which nothing was shipped and gives its stock back. Raises ``OutcomeUnknown``."""

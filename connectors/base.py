@@ -20,6 +20,7 @@ from connectors.store_facts import StoreFacts
 PORTS: dict[Role, dict[Function, type]] = {
     Role.CART: {
         Function.ORDER_DOWNLOAD: ports.OrderReader,
+        Function.RECONCILIATION: ports.OrderSearcher,
         Function.PRODUCT_PICKUP: ports.ProductReader,
         Function.CUSTOMER_SYNC: ports.CustomerReader,
         Function.INVENTORY_SYNC: ports.InventoryWriter,

@@ -42,6 +42,7 @@ class Function(StrEnum):
     STOCK_TRANSFER_SYNC = "stock_transfer_sync"
     ORDER_ACKNOWLEDGEMENT = "order_acknowledgement"
     INVOICE = "invoice"
+    RECONCILIATION = "reconciliation"
 
     @property
     def label(self) -> str:
@@ -100,6 +101,9 @@ CART_FUNCTIONS: dict[Function, FunctionFacts] = {
     ),
     Function.ORDER_ACKNOWLEDGEMENT: FunctionFacts(Lane.ORDERS, 0, None, "Tells the cart that an order was taken."),
     Function.INVOICE: FunctionFacts(Lane.ORDERS, 0, None, "Sends invoices for shipped orders to the cart.", False),
+    Function.RECONCILIATION: FunctionFacts(
+        Lane.CATALOGUE, 24 * 60, None, "Compares cart, hub and warehouse once a day, and lists what does not agree."
+    ),
 }
 
 WAREHOUSE_FUNCTIONS: dict[Function, FunctionFacts] = {

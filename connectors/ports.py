@@ -33,6 +33,7 @@ from connectors.records import (
     ProductFamilyChange,
     ProductRecord,
     ProductRules,
+    SentOrderRecord,
     ShipmentRecord,
     TestStep,
     WriteResult,
@@ -47,6 +48,22 @@ class OrderReader(Protocol):
 
     def read_order(self, external_id: str) -> OrderRecord:
         """One order as it is now. Raises ``RecordRefused`` when it does not exist."""
+        ...
+
+
+@runtime_checkable
+class OrderSearcher(Protocol):
+    def search_orders(self, since: datetime, until: datetime) -> Iterator[Page[OrderRecord]]:
+        """Every order placed from ``since`` until before ``until`` as it is now, whatever its status: to compare, not to
+        store. Some from before and after may be among them. ``Page.cursor`` means nothing."""
+        ...
+
+
+@runtime_checkable
+class SentOrderSearcher(Protocol):
+    def search_sent(self, since: datetime, until: datetime) -> Iterator[Page[SentOrderRecord]]:
+        """Every order the warehouse took in from ``since`` until before ``until``, as it is now. Some from before and
+        after may be among them. ``Page.cursor`` means nothing."""
         ...
 
 

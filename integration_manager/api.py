@@ -18,6 +18,7 @@ from syncjobs.api.deliveries import DeliveryViewSet
 from syncjobs.api.failures import FailedRecordViewSet
 from syncjobs.api.inbox import WebhookEventViewSet
 from syncjobs.api.orders import OrderViewSet
+from syncjobs.api.reconciliation import MismatchViewSet, ReconciliationViewSet
 from syncjobs.api.refunds import RefundViewSet
 from syncjobs.api.runs import RunViewSet
 
@@ -35,6 +36,8 @@ VIEW_SETS = {
     "runs": RunViewSet,
     "deliveries": DeliveryViewSet,
     "failed-records": FailedRecordViewSet,
+    "reconciliations": ReconciliationViewSet,
+    "mismatches": MismatchViewSet,
     "alerts": AlertViewSet,
     "webhook-events": WebhookEventViewSet,
     "api-calls": ApiCallViewSet,

@@ -217,6 +217,9 @@ SPECTACULAR_SETTINGS = {
         "RunState": "syncjobs.models.Run.State",
         "DeliveryState": "syncjobs.models.Delivery.State",
         "DeliveryKind": "syncjobs.models.Delivery.Kind",
+        "MismatchState": "syncjobs.models.Mismatch.State",
+        "MismatchCause": "syncjobs.models.Mismatch.Cause",
+        "ReconciliationState": "syncjobs.models.Reconciliation.State",
         "WebhookEventState": "syncjobs.models.WebhookEvent.State",
     },
 }
@@ -255,6 +258,7 @@ RETENTION_DAYS = {
     "bodies": env.int("KEEP_BODIES_DAYS", default=30),
     "payloads": env.int("KEEP_PAYLOADS_DAYS", default=30),
     "webhooks": env.int("KEEP_WEBHOOKS_DAYS", default=30),
+    "reconciliations": env.int("KEEP_RECONCILIATIONS_DAYS", default=90),
 }
 
 UNFOLD = {

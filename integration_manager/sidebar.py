@@ -64,6 +64,7 @@ def navigation(request: HttpRequest) -> list[dict[str, Any]]:
                 [
                     link(request, "Alerts", "notifications", "carts_alert_changelist", **alert_badge(request)),
                     link(request, "Failed records", "report", "syncjobs_failedrecord_changelist"),
+                    link(request, "Reconciliation", "balance", "syncjobs_mismatch_changelist"),
                     link(request, "Sync history", "history", "syncjobs_run_changelist"),
                     link(request, "Deliveries", "outbox", "syncjobs_delivery_changelist"),
                     link(request, "Webhooks", "webhook", "syncjobs_webhookevent_changelist"),

@@ -29,13 +29,17 @@ from syncjobs.schedule import request_run
 
 
 def reprocess_order(record: FailedRecord, actor: str) -> None:
-    """Reads the order from the remote again, as it is now, and takes it in."""
-    cart = Cart.objects.select_related("warehouse", "location", "merchant").get(pk=record.connection_id)
+    take_in_again(record.connection_id, record.external_id)
+
+
+def take_in_again(cart_id: int, external_id: str) -> None:
+    """Reads an order from the cart again, as it is now, and takes it in. Raises ``NotReprocessed``."""
+    cart = Cart.objects.select_related("warehouse", "location", "merchant").get(pk=cart_id)
     calls = CallBuffer(cart.pk)
     try:
         connector = open_connector(cart, calls)
         try:
-            fresh = cast(OrderReader, connector).read_order(record.external_id)
+            fresh = cast(OrderReader, connector).read_order(external_id)
         finally:
             connector.close()
     except (ConnectorError, CredentialsUnreadable) as error:

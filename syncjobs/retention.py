@@ -10,7 +10,7 @@ from django.conf import settings
 from django.utils import timezone
 
 from carts.models import OrderPayload
-from syncjobs.models import ApiCall, ApiCallBody, DeliveryAttempt, Run, WebhookEvent
+from syncjobs.models import ApiCall, ApiCallBody, DeliveryAttempt, Mismatch, Reconciliation, Run, WebhookEvent
 
 BATCH = 500
 
@@ -21,6 +21,8 @@ KEPT: dict[str, Rows] = {
     "bodies": lambda before: ApiCallBody.objects.filter(stored_at__lt=before),
     "api_calls": lambda before: ApiCall.objects.filter(started_at__lt=before),
     "payloads": lambda before: OrderPayload.objects.filter(stored_at__lt=before),
+    "reconciliations": lambda before: Reconciliation.objects.filter(requested_at__lt=before),
+    "mismatches": lambda before: Mismatch.objects.filter(last_seen_at__lt=before, state=Mismatch.State.GONE),
     "attempts": lambda before: DeliveryAttempt.objects.filter(started_at__lt=before),
     "webhooks": lambda before: WebhookEvent.objects.filter(received_at__lt=before).exclude(
         state=WebhookEvent.State.RECEIVED
@@ -34,10 +36,12 @@ KEPT: dict[str, Rows] = {
 def prune(now: datetime | None = None) -> dict[str, int]:
     """Deletes what is older than its retention. Returns how much of each kind."""
     now = now or timezone.now()
-    return {
-        kind: delete_in_batches(rows(now - timedelta(days=settings.RETENTION_DAYS[kind])))
-        for kind, rows in KEPT.items()
-    }
+    return {kind: delete_in_batches(rows(now - timedelta(days=days_of(kind)))) for kind, rows in KEPT.items()}
+
+
+def days_of(kind: str) -> int:
+    """Mismatches are kept as long as the reports that found them."""
+    return int(settings.RETENTION_DAYS["reconciliations" if kind == "mismatches" else kind])
 
 
 def delete_in_batches(rows: Any) -> int:

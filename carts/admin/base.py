@@ -11,6 +11,7 @@ from django.contrib import admin, messages
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.db.models import Model, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
+from django.http.response import HttpResponseBase
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from unfold.admin import ModelAdmin
@@ -105,10 +106,10 @@ class HubAdmin(MerchantScope, ModelAdmin):
     def url_name(self, key: str) -> str:
         return f"{self.opts.app_label}_{self.opts.model_name}_{key}"
 
-    def guarded(self, view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
+    def guarded(self, view: Callable[..., HttpResponseBase]) -> Callable[..., HttpResponseBase]:
         """A view of our own: behind the login, and not there for people who may not see this kind of thing."""
 
-        def shown(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        def shown(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
             if not self.has_view_permission(request):
                 raise Http404("There is no such page.")
             return view(request, *args, **kwargs)

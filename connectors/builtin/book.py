@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Protocol
 
 from connectors.records import (
@@ -17,6 +18,7 @@ from connectors.records import (
     ProductFamilyChange,
     ProductRecord,
     ProductRules,
+    SentOrderRecord,
     ShipmentRecord,
     WriteResult,
 )
@@ -52,6 +54,10 @@ class Book(Protocol):
 
     def find(self, reference: str) -> str | None:
         """The book's id of the order received under ``reference``, or None."""
+        ...
+
+    def search(self, since: datetime, until: datetime) -> Iterator[Page[SentOrderRecord]]:
+        """Every order that was taken in from ``since`` until before ``until``."""
         ...
 
     def cancel(self, reference: str, reason: str) -> WriteResult:

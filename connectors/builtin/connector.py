@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from connectors.base import Connector, Environment
@@ -21,6 +22,7 @@ from connectors.ports import (
     ProductReader,
     ProductWriter,
     RefundWriter,
+    SentOrderSearcher,
     ShipmentReader,
     StockAdjustmentWriter,
     StockTransferWriter,
@@ -37,6 +39,7 @@ from connectors.records import (
     ProductFamilyChange,
     ProductRecord,
     ProductRules,
+    SentOrderRecord,
     ShipmentRecord,
     TestStep,
     WriteResult,
@@ -73,6 +76,7 @@ class BuiltinWarehouse(
     OrderWriter,
     CancellationWriter,
     RefundWriter,
+    SentOrderSearcher,
     StockAdjustmentWriter,
     StockTransferWriter,
     ShipmentReader,
@@ -112,6 +116,9 @@ class BuiltinWarehouse(
 
     def find_sent(self, reference: str) -> str | None:
         return self.book.find(reference)
+
+    def search_sent(self, since: datetime, until: datetime) -> Iterator[Page[SentOrderRecord]]:
+        return self.book.search(since, until)
 
     def cancel_order(self, cancellation: OutboundCancellation) -> WriteResult:
         return self.book.cancel(cancellation.reference, cancellation.reason)

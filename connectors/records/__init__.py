@@ -6,6 +6,7 @@ whoever needs another value makes another record. Import them from here; the mod
 
 from connectors.records.amounts import ZERO
 from connectors.records.catalogue import CustomerRecord, PriceBookRecord, PriceRecord, ProductKind, ProductRecord
+from connectors.records.comparison import SentOrderRecord, SentOrderState
 from connectors.records.exchange import Hint, Page, Reject, TestStep, WriteResult
 from connectors.records.movements import (
     ConsignmentKind,
@@ -80,6 +81,8 @@ __all__ = [
     "RefundRecord",
     "Reject",
     "RemoteOrderState",
+    "SentOrderRecord",
+    "SentOrderState",
     "ShipmentLineRecord",
     "ShipmentRecord",
     "TestStep",

@@ -3,6 +3,7 @@ from syncjobs.models.deliveries import Delivery, DeliveryAttempt
 from syncjobs.models.failures import FailedRecord
 from syncjobs.models.inbox import ConsignmentHint, WebhookEvent
 from syncjobs.models.latency import LatencyCount, LatencyCursor
+from syncjobs.models.reconciliation import Mismatch, Reconciliation
 from syncjobs.models.runs import Run, Schedule
 from syncjobs.models.workers import DrainSlot, RateBudget, WorkerProcess
 
@@ -16,7 +17,9 @@ __all__ = [
     "FailedRecord",
     "LatencyCount",
     "LatencyCursor",
+    "Mismatch",
     "RateBudget",
+    "Reconciliation",
     "Run",
     "Schedule",
     "WebhookEvent",

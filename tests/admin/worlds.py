@@ -37,7 +37,7 @@ from carts.setup import finish_new_connection
 from carts.warehouse_book import WarehouseBook
 from connectors.functions import Function
 from syncjobs.delivering import outbound_order
-from syncjobs.models import ApiCall, ApiCallBody, Delivery, DeliveryAttempt, FailedRecord, Run, WebhookEvent
+from syncjobs.models import ApiCall, ApiCallBody, Delivery, DeliveryAttempt, FailedRecord, Mismatch, Run, WebhookEvent
 from syncjobs.refund_delivery import outbound_refund
 from tests.factories import make_builtin_warehouse, make_cart, make_merchant, make_order
 
@@ -116,6 +116,17 @@ class Shop:
         )
         level = OutletLevel.objects.create(cart=self.cart, product=product, level=Decimal(3), read_at=now)
         customer = Customer.objects.create(connection=self.cart, external_id=mark, first_name=mark)
+        mismatch = Mismatch.objects.create(
+            cart=self.cart,
+            cause=Mismatch.Cause.TOTAL_DIFFERS,
+            subject=mark,
+            label=f"{mark} order",
+            order=self.order,
+            here="1.00",
+            there="2.00",
+            first_seen_at=now,
+            last_seen_at=now,
+        )
         alert = Alert.objects.create(merchant=self.merchant, connection=self.cart, kind="test", key=mark, message=mark)
         refund = self.add_refund(self.order)
         token, _ = ApiToken.issue(self.merchant, name=f"{mark} token")
@@ -150,6 +161,7 @@ class Shop:
             "run": run,
             "delivery": delivery,
             "failedrecord": failed,
+            "mismatch": mismatch,
             "webhookevent": event,
             "apicall": call,
         }

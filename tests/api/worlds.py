@@ -32,6 +32,8 @@ from syncjobs.models import (
     Delivery,
     DeliveryAttempt,
     FailedRecord,
+    Mismatch,
+    Reconciliation,
     Run,
     WebhookEvent,
 )
@@ -127,6 +129,16 @@ def make_world(merchant: Merchant) -> World:
             tags=["new"],
         ),
         Alert.objects.create(merchant=merchant, connection=cart, kind="outage", key=f"{number}", message="It is down."),
+        Reconciliation.objects.create(cart=cart, since=PLACED_AT, until=PLACED_AT, state="done"),
+        Mismatch.objects.create(
+            cart=cart,
+            cause=Mismatch.Cause.TOTAL_DIFFERS,
+            subject=f"sale-{number}",
+            label=f"sale-{number}",
+            order=order,
+            first_seen_at=PLACED_AT,
+            last_seen_at=PLACED_AT,
+        ),
         FailedRecord.objects.create(
             connection=cart,
             function=Function.ORDER_DOWNLOAD,
