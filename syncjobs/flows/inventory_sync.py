@@ -218,6 +218,16 @@ def find_differences(context: RunContext, location: Location) -> list[Difference
     return [one for one in found.values() if sku_key(one.sku) not in still]
 
 
+def differences_of(context: RunContext, location: Location, levels: dict[str, Decimal]) -> list[Difference]:
+    """The same for levels that were just read (by the cart's product id) and are not stored: for Reconciliation."""
+    expected = ExpectedStock.load(context.cart, location)
+    found: dict[int, Difference] = {}
+    for row in candidates(context.cart, location).filter(product__external_id__in=list(levels)):
+        row.level = levels[row.product.external_id]
+        add_difference(found, row, expected)
+    return list(found.values())
+
+
 def candidates(cart: Cart, location: Location) -> Any:
     """Outlet levels that may be written, each with ``available`` at the location: goods that exist, are tracked, have
     an unambiguous SKU that the warehouse knows, and are not in doubt."""

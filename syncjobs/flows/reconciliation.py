@@ -16,8 +16,7 @@ from connectors.functions import Function
 from connectors.ports import InventoryReader, OrderSearcher, OrderWriter, SentOrderSearcher
 from connectors.records import OrderRecord, RemoteOrderState, SentOrderRecord, SentOrderState
 from syncjobs.context import RunContext
-from syncjobs.expected_returns import expected_back
-from syncjobs.flows.inventory_sync import STEP, Difference, add_difference, candidates, not_at_warehouse_yet
+from syncjobs.flows.inventory_sync import STEP, differences_of
 from syncjobs.models import Mismatch
 from syncjobs.reconciliation import Finding, keep, next_report
 
@@ -174,16 +173,11 @@ class Look:
         location = self.cart.stock_location()
         if location is None or not self.cart.function_is_on(Function.INVENTORY_SYNC):
             return
-        waiting, back = not_at_warehouse_yet(self.context, location), expected_back(self.cart, location)
         reader = cast(InventoryReader, self.context.connector)
         for page in self.context.pages(reader.read_levels("")):
             levels = {record.product_id: record.available.quantize(STEP) for record in page.records}
             self.count("skus", len(levels))
-            found: dict[int, Difference] = {}
-            for row in candidates(self.cart, location).filter(product__external_id__in=list(levels)):
-                row.level = levels[row.product.external_id]
-                add_difference(found, row, waiting, back)
-            for one in found.values():
+            for one in differences_of(self.context, location, levels):
                 yield Finding(
                     Cause.STOCK_DIFFERS, one.sku, one.sku, plain_decimal(one.desired), plain_decimal(one.current)
                 )
