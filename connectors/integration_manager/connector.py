@@ -145,7 +145,7 @@ class IntegrationManagerWarehouse(
     # --- stock and products ------------------------------------------------------------------------------------------
 
     def read_levels(self, cursor: str) -> Iterator[Page[LevelRecord]]:
-        return stock.read_levels(self.client)
+        return stock.read_levels(self.client, cursor)
 
     def read_locations(self) -> Sequence[LocationRecord]:
         return stock.read_locations(self.client)

@@ -12,6 +12,8 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime, timedelta
 
+import msgspec
+
 from connectors.budget import utc_now
 from connectors.errors import ConnectorError, RecordRefused
 from connectors.integration_manager.client import CartRoverClient, ListPage
@@ -46,59 +48,86 @@ ACKNOWLEDGE_FIX = (
 )
 
 
+class Progress(msgspec.Struct, omit_defaults=True):
+    """The cursor. ``looked_at``: when orders that others confirmed were looked for last. In the middle of a list
+    (``stage``), ``page`` is where to go on, so that no list is too long for a worker's slice of time."""
+
+    looked_at: datetime | None = None
+    stage: str = ""
+    page: int = 1
+    began: datetime | None = None
+
+
 def read_shipments(
     client: CartRoverClient, cursor: str, now: Callable[[], datetime] = utc_now
 ) -> Iterator[Page[ShipmentRecord]]:
     """Shipped orders that wait to be confirmed, then partly shipped ones, which stay in their list, and now and then those
-    that somebody else confirmed. ``cursor`` is the time of the last look at these."""
+    that somebody else confirmed."""
     for page in pages_from_the_end(client, SHIPPED):
         yield shipment_page(client, page, SHIPPED, cursor)
+    progress = progress_of(cursor)
+    if progress.stage != CONFIRMED:
+        start = progress.page if progress.stage == PARTIAL else 1
+        try:
+            for page in pages_as_they_come(client, PARTIAL, start):
+                reached = msgspec.structs.replace(progress, stage=PARTIAL, page=page.number + 1)
+                yield shipment_page(client, page, PARTIAL, as_cursor(reached))
+        except RecordRefused:
+            pass  # not every account knows this status: then a part shows up as a shipped order
+    looked_at = progress.looked_at
+    began = (progress.began if progress.stage == CONFIRMED else None) or now()
+    if looked_at is None or began - looked_at >= CONFIRMED_EVERY:
+        since = looked_at - OVERLAP if looked_at is not None else began - FIRST_LOOK_BACK
+        start = progress.page if progress.stage == CONFIRMED else 1
+        wanted = {"from_date": since.isoformat(timespec="seconds")}
+        for page in pages_as_they_come(client, CONFIRMED, start, **wanted):
+            reached = Progress(looked_at=looked_at, stage=CONFIRMED, page=page.number + 1, began=began)
+            yield shipment_page(client, page, CONFIRMED, as_cursor(reached))
+        looked_at = began
+    done = as_cursor(Progress(looked_at=looked_at))
+    if done != cursor:
+        yield Page(records=(), cursor=done)
+
+
+def progress_of(cursor: str) -> Progress:
     try:
-        for page in pages_from_the_end(client, PARTIAL):
-            yield shipment_page(client, page, PARTIAL, cursor)
-    except RecordRefused:
-        pass  # not every account knows this status: then a part shows up as a shipped order
-    started = now()
-    looked_at = time_of(cursor)
-    if looked_at is not None and started - looked_at < CONFIRMED_EVERY:
-        return
-    since = looked_at - OVERLAP if looked_at is not None else started - FIRST_LOOK_BACK
-    for page in pages_from_the_end(client, CONFIRMED, from_date=since.isoformat(timespec="seconds")):
-        yield shipment_page(client, page, CONFIRMED, cursor)
-    yield Page(records=(), cursor=started.isoformat())
+        return msgspec.json.decode(cursor, type=Progress)
+    except msgspec.MsgspecError:
+        return Progress()
 
 
-def time_of(cursor: str) -> datetime | None:
-    try:
-        return datetime.fromisoformat(cursor)
-    except ValueError:
-        return None
+def as_cursor(progress: Progress) -> str:
+    return msgspec.json.encode(progress).decode()
 
 
-def pages_from_the_end(client: CartRoverClient, status: str, **params: str) -> Iterator[ListPage]:
+def pages_from_the_end(client: CartRoverClient, status: str) -> Iterator[ListPage]:
     """The pages of a list, the last one first: what is confirmed while the list is read leaves it, and would push the
     rows of the following pages out of sight. (Whatever is missed all the same is there at the next run.) Where the
     remote does not say how long the list is, it is read as it comes."""
-    first = client.list_page(status, 1, **params)
+    first = client.list_page(status, 1)
     if first.total is None:
-        yield from pages_as_they_come(client, status, first, **params)
+        yield from pages_as_they_come(client, status, 1)
         return
     if first.total > len(first.rows) > 0:
-        size = max(len(first.rows), 1)
-        for page_number in range(-(-first.total // size), 1, -1):
-            page = client.list_page(status, page_number, **params)
+        for page_number in range(-(-first.total // len(first.rows)), 1, -1):
+            page = client.list_page(status, page_number)
             if page.rows:
                 yield page
     if first.rows:
         yield first
 
 
-def pages_as_they_come(client: CartRoverClient, status: str, page: ListPage, **params: str) -> Iterator[ListPage]:
-    """Up to the first empty page, or one that repeats: a short one may be all that the remote gives at once."""
+def pages_as_they_come(client: CartRoverClient, status: str, start: int, **params: str) -> Iterator[ListPage]:
+    """Up to the total, or the first empty page, or one that repeats: a short one may be all that the remote gives at
+    once."""
     before: Sequence[bytes] = []
+    page, size = client.list_page(status, start, **params), 0
     while page.rows and [bytes(row) for row in page.rows] != before:
-        before = [bytes(row) for row in page.rows]
         yield page
+        size = size or len(page.rows)
+        if page.total is not None and (page.number - 1) * size + len(page.rows) >= page.total:
+            return
+        before = [bytes(row) for row in page.rows]
         page = client.list_page(status, page.number + 1, **params)
 
 

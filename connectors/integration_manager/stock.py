@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 
+import msgspec
+
+from connectors.budget import utc_now
 from connectors.integration_manager.client import CartRoverClient, ListPage
 from connectors.integration_manager.shapes import Stock, StockAtWarehouse, Unreadable, moment, number, read, table, text
 from connectors.records import ZERO, LevelRecord, LocationRecord, Page, Reject
@@ -31,14 +34,45 @@ class Split:
         return bool(self.names)
 
 
-def read_levels(client: CartRoverClient) -> Iterator[Page[LevelRecord]]:
-    """All levels, each time: the list tells no changes."""
+class Progress(msgspec.Struct, omit_defaults=True):
+    """The cursor. ``began``: when the pass in progress began; ``page``: where it goes on. ``before``: when the last
+    complete pass began."""
+
+    page: int = 1
+    began: datetime | None = None
+    before: datetime | None = None
+
+
+def read_levels(
+    client: CartRoverClient, cursor: str, now: Callable[[], datetime] = utc_now
+) -> Iterator[Page[LevelRecord]]:
+    """All levels, each time: the list tells no changes. What two passes in a row did not show is gone; one may miss a row
+    that moved up a page while it was read. A list that is empty altogether shows trouble there rather than that
+    everything is sold."""
+    progress = progress_of(cursor)
+    began = progress.began or now()
     split = Split()
-    for page in client.stock():
-        yield level_page(page, split)
+    is_empty = progress.page == 1
+    for page in client.stock(progress.page):
+        reached = Progress(page=page.number + 1, began=began, before=progress.before)
+        yield level_page(page, split, as_cursor(reached))
+        is_empty = False
+    if not is_empty:
+        yield Page(records=(), cursor=as_cursor(Progress(before=began)), complete_since=progress.before)
 
 
-def level_page(page: ListPage, split: Split) -> Page[LevelRecord]:
+def progress_of(cursor: str) -> Progress:
+    try:
+        return msgspec.json.decode(cursor, type=Progress)
+    except msgspec.MsgspecError:
+        return Progress()
+
+
+def as_cursor(progress: Progress) -> str:
+    return msgspec.json.encode(progress).decode()
+
+
+def level_page(page: ListPage, split: Split, cursor: str = "") -> Page[LevelRecord]:
     records: list[LevelRecord] = []
     rejects: list[Reject] = []
     stocks: list[tuple[Stock, dict[str, StockAtWarehouse]]] = []
@@ -59,7 +93,7 @@ def level_page(page: ListPage, split: Split) -> Page[LevelRecord]:
             records += levels_of(stock, parts, split)
         except Unreadable as error:
             rejects.append(Reject(external_id=text(stock.sku), reason=str(error), payload=bytes(stock.sku)))
-    return Page(records=records, cursor="", rejects=rejects)
+    return Page(records=records, cursor=cursor, rejects=rejects)
 
 
 def levels_of(stock: Stock, parts: dict[str, StockAtWarehouse], split: Split) -> list[LevelRecord]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Generic, TypeVar
 
 from connectors.functions import Function
@@ -44,13 +45,15 @@ RecordT = TypeVar("RecordT", covariant=True)
 class Page(Generic[RecordT]):
     """One page of a feed. ``cursor`` is where to go on **after** this page is stored; it is opaque to the engine.
 
-    ``skipped`` counts records that do not concern this connection (another outlet, for example).
+    ``skipped`` counts records that do not concern this connection (another outlet, for example). ``complete_since``, on
+    the last page of a reader that tells everything each time: what was not told since then is not there any more.
     """
 
     records: Sequence[RecordT]
     cursor: str
     rejects: Sequence[Reject] = ()
     skipped: int = 0
+    complete_since: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,14 +9,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import cast
 
-from django.db import transaction
-
 from connectors.errors import ConnectorError
 from connectors.functions import Function
 from connectors.ports import ShipmentAcknowledger
 from connectors.records import ShipmentRecord
 from syncjobs.context import RunContext
 from syncjobs.failures import Failure, record_failures, settle_external
+
+ORDERS_AT_ONCE = 20
 
 
 class Acknowledgement:
@@ -29,11 +29,21 @@ class Acknowledgement:
         self.trouble: ConnectorError | None = None
 
     def tell(self, stored: Sequence[ShipmentRecord]) -> None:
-        """Called after the page of these shipments is committed. The session is one of its own: the reader's is fetching
-        the next page."""
-        records = [record for record in stored if record.acknowledgement]
-        if not records or not self.is_wanted or self.trouble is not None:
-            return
+        """Called after the page of these shipments is committed, a few orders at a time: raises ``SliceOver`` in between
+        when others wait, and the rest is offered again. The session is one of its own: the reader's is fetching the next
+        page."""
+        orders: dict[str, list[ShipmentRecord]] = {}
+        for record in stored if self.is_wanted else ():
+            if record.acknowledgement:
+                orders.setdefault(record.acknowledgement, []).append(record)
+        waiting = list(orders.values())
+        while waiting and self.trouble is None:
+            now, waiting = waiting[:ORDERS_AT_ONCE], waiting[ORDERS_AT_ONCE:]
+            self.tell_some([record for records in now for record in records])
+            if waiting:
+                self.context.check_slice()
+
+    def tell_some(self, records: Sequence[ShipmentRecord]) -> None:
         warehouse = cast(ShipmentAcknowledger, self.context.second_connector)
         try:
             results = warehouse.acknowledge_shipments(records)
@@ -51,10 +61,10 @@ class Acknowledgement:
             if not result.ok
         ]
         connection = self.context.connection
-        with transaction.atomic():
+        with self.context.page(None):
             rejected = record_failures(connection, Function.SHIPMENT_PICKUP, refused)
             settle_external(connection, Function.SHIPMENT_PICKUP, [one.reference for one in results if one.ok])
-        self.context.run.count(acknowledged=len(results) - len(refused), rejected=rejected)
+            self.context.run.count(acknowledged=len(results) - len(refused), rejected=rejected)
 
     def finish(self) -> None:
         if self.trouble is not None:

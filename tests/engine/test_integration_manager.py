@@ -60,6 +60,7 @@ class Circle(World):
         self.location = self.warehouse.locations.get(name="EAST")
         Cart.objects.filter(pk=self.cart.pk).update(warehouse=self.warehouse, location=self.location)
         self.cart.refresh_from_db()
+        self.pick_up()  # so that orders confirmed by others are not looked for in the next hour
 
     def sent(self, *lines: tuple[Any, Any]) -> Order:
         """A sale that is at the warehouse."""

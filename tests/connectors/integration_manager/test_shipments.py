@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from itertools import islice
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ import pytest
 from connectors.errors import RateLimited, RemoteUnavailable
 from connectors.integration_manager.connector import IntegrationManagerWarehouse
 from connectors.integration_manager.sandbox import IntegrationManagerSandbox
-from connectors.integration_manager.shipments import read_shipments
+from connectors.integration_manager.shipments import Progress, as_cursor, progress_of, read_shipments
 from connectors.records import ShipmentRecord
 from tests.connectors.integration_manager.making import two_lines, web_order
 
@@ -20,7 +21,13 @@ UPDATE = "POST /v1/cart/orders/update/{cust_ref}"
 NOW = datetime.now(UTC)
 
 
-def taken(warehouse: IntegrationManagerWarehouse, cursor: str = NOW.isoformat()) -> list[ShipmentRecord]:
+def looked_at(moment: datetime) -> str:
+    """A cursor: nothing but the shipped and the partly shipped orders is to be looked at for an hour from then."""
+    return as_cursor(Progress(looked_at=moment))
+
+
+def taken(warehouse: IntegrationManagerWarehouse, cursor: str = "now") -> list[ShipmentRecord]:
+    cursor = looked_at(NOW) if cursor == "now" else cursor
     return [record for page in warehouse.read_shipments(cursor) for record in page.records]
 
 
@@ -101,7 +108,7 @@ class TestReading:
         sandbox.store.orders["1-aaaaaaaa"]["extra_fields"] = {"loyalty": "gold"}
         for order in sandbox.store.waiting():
             sandbox.store.ship(order)
-        [page] = warehouse.read_shipments(NOW.isoformat())
+        [page] = warehouse.read_shipments(looked_at(NOW))
         assert ([record.order_reference for record in page.records], page.skipped) == (["2-aaaaaaaa"], 1)
 
     def test_a_reference_comes_back_whole(
@@ -123,7 +130,7 @@ class TestReading:
         for order in sandbox.store.waiting():
             sandbox.store.ship(order, {"SKU-0001": 2})
         sandbox.store.orders["1-aaaaaaaa"]["shipments"][0]["items"][0]["quantity"] = Decimal("NaN")
-        [page] = warehouse.read_shipments(NOW.isoformat())
+        [page] = warehouse.read_shipments(looked_at(NOW))
         assert [record.order_reference for record in page.records] == ["2-aaaaaaaa"]
         [reject] = page.rejects
         assert reject.external_id == "1-aaaaaaaa" and "quantity" in reject.reason and reject.payload
@@ -214,7 +221,7 @@ class TestLists:
         """What is confirmed leaves the list at once and moves the rest up."""
         expected = self.many(sandbox, warehouse, number)
         found = []
-        for page in warehouse.read_shipments(NOW.isoformat()):
+        for page in warehouse.read_shipments(looked_at(NOW)):
             warehouse.acknowledge_shipments(page.records)
             found += [record.order_reference for record in page.records]
         assert sorted(found) == sorted(expected)
@@ -227,7 +234,7 @@ class TestLists:
         expected = self.many(sandbox, warehouse, 5)
         found: list[str] = []
         for _ in range(5):
-            for page in warehouse.read_shipments(NOW.isoformat()):
+            for page in warehouse.read_shipments(looked_at(NOW)):
                 warehouse.acknowledge_shipments(page.records)
                 found += [record.order_reference for record in page.records]
         assert sorted(found) == sorted(expected)
@@ -242,7 +249,7 @@ class TestLists:
     def test_an_idle_look_costs_two_calls(
         self, sandbox: IntegrationManagerSandbox, warehouse: IntegrationManagerWarehouse
     ) -> None:
-        assert list(warehouse.read_shipments(NOW.isoformat())) == []
+        assert list(warehouse.read_shipments(looked_at(NOW))) == []
         assert lists_asked_for(sandbox) == ["shipped", "partial"]
 
     def test_an_account_without_partial_orders_is_fine(
@@ -262,14 +269,34 @@ class TestLists:
             sandbox.store.touch(sandbox.store.orders[order], order_status="confirmed")
         sandbox.store.age("2-aaaaaaaa", days=3)
         assert taken(warehouse) == []
-        cursor = (NOW - timedelta(minutes=61)).isoformat()
-        *pages, last = warehouse.read_shipments(cursor)
+        *pages, last = warehouse.read_shipments(looked_at(NOW - timedelta(minutes=61)))
         assert [record.order_reference for page in pages for record in page.records] == [REF]
-        assert {page.cursor for page in pages} == {cursor} and last.cursor > cursor
         assert [record.acknowledgement for page in pages for record in page.records] == [""]
+        assert list(warehouse.read_shipments(last.cursor)) == [], "the next hour has not come yet"
         everything = taken(warehouse, "")
         assert len(everything) == 2, "the first look goes back 30 days"
 
+    def test_a_look_that_was_cut_goes_on_where_it_was(
+        self, sandbox: IntegrationManagerSandbox, warehouse: IntegrationManagerWarehouse
+    ) -> None:
+        """Each page of the lists that nothing leaves may be the last one of a worker's slice."""
+        sandbox.most_rows = 1
+        parts, confirmed = [[f"{kind}{number}-aaaaaaaa" for number in range(3)] for kind in "pc"]
+        warehouse.send_orders([web_order(reference) for reference in parts + confirmed])
+        for reference in parts:
+            sandbox.store.ship(reference, {"SKU-0001": 1})
+        for reference in confirmed:
+            sandbox.store.ship(reference)
+            sandbox.store.confirm(reference, {"order_status": "confirmed"})
+        cursor, found = "", []
+        for _ in parts + confirmed:
+            [page] = islice(warehouse.read_shipments(cursor), 1)
+            cursor = page.cursor
+            found += [record.order_reference for record in page.records]
+        assert found == parts + confirmed
+        [page] = warehouse.read_shipments(cursor)
+        assert progress_of(page.cursor).stage == ""
+
     def test_a_cursor_of_another_kind_is_the_beginning(self, warehouse: IntegrationManagerWarehouse) -> None:
         pages: list[Any] = list(read_shipments(warehouse.client, "page-7", now=lambda: NOW))
-        assert [page.cursor for page in pages] == [NOW.isoformat()]
+        assert [page.cursor for page in pages] == [looked_at(NOW)]

@@ -1,5 +1,6 @@
 """Inventory Pickup: levels at each warehouse, whatever form they come in."""
 
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -8,6 +9,7 @@ import pytest
 from connectors.errors import ContractBroken
 from connectors.integration_manager.connector import IntegrationManagerWarehouse
 from connectors.integration_manager.sandbox import IntegrationManagerSandbox
+from connectors.integration_manager.stock import read_levels
 from connectors.records import LevelRecord
 from connectors.sandbox import Request, Response
 from tests.connectors.integration_manager.conftest import Connect
@@ -82,6 +84,30 @@ def test_one_page_costs_one_call(sandbox: IntegrationManagerSandbox, warehouse: 
     assert sandbox.count(LIST) == 1
 
 
+def test_a_pass_that_was_cut_goes_on_where_it_was(
+    sandbox: IntegrationManagerSandbox, warehouse: IntegrationManagerWarehouse
+) -> None:
+    sandbox.most_rows = 1
+    first, second, *_ = warehouse.read_levels("")
+    assert [record.sku for record in [*first.records, *second.records]] == ["SKU-0001", "SKU-0002"]
+    rest = [record.sku for page in warehouse.read_levels(second.cursor) for record in page.records]
+    assert rest == ["SKU-0003"]
+
+
+def test_what_two_passes_did_not_show_is_gone(
+    sandbox: IntegrationManagerSandbox, warehouse: IntegrationManagerWarehouse
+) -> None:
+    """The last page says since when everything was told: since the pass before."""
+    start = datetime(2026, 7, 1, 9, 30, tzinfo=UTC)
+    cursor, told = "", []
+    for hour in range(3):
+        *_, last = read_levels(warehouse.client, cursor, now=lambda hour=hour: start + timedelta(hours=hour))
+        cursor = last.cursor
+        told.append(last.complete_since)
+    assert told == [None, start, start + timedelta(hours=1)]
+    assert [page.complete_since for page in warehouse.read_levels("")] == [None, None]
+
+
 def test_nothing_at_all(sandbox: IntegrationManagerSandbox, warehouse: IntegrationManagerWarehouse) -> None:
     sandbox.store.stock.clear()
     assert levels(warehouse) == {}
@@ -117,7 +143,7 @@ def test_a_row_that_cannot_be_read_does_not_stop_the_page(
 ) -> None:
     sandbox.store.warehouses.clear()
     sandbox.spoilt = {"SKU-0002": row}
-    [page] = warehouse.read_levels("")
+    page, _ = warehouse.read_levels("")
     assert [record.sku for record in page.records] == ["SKU-0001", "SKU-0003"]
     [reject] = page.rejects
     assert reason in reject.reason and reject.payload

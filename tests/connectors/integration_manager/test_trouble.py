@@ -28,7 +28,7 @@ STOCK = "GET /v1/merchant/inventory"
 
 
 def read_stock(warehouse: IntegrationManagerWarehouse) -> list[Any]:
-    return list(warehouse.read_levels(""))
+    return [page for page in warehouse.read_levels("") if page.records]
 
 
 def answering(sandbox: IntegrationManagerSandbox, body: Any, status: int = 200) -> Callable[..., Any]:
