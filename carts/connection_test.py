@@ -14,6 +14,7 @@ from carts.models import Cart, Connection, Location, Outlet, Warehouse
 from carts.remote import open_connector, webhook_url
 from carts.signals import connection_tested
 from carts.store_facts import save_store_facts
+from carts.webhook_care import keep_webhook_report
 from connectors.base import Connector
 from connectors.errors import ConnectorError
 from connectors.ports import LocationReader, OutletReader, WebhookSource
@@ -44,7 +45,9 @@ def run_test(connection: Connection) -> TestReport:
             if all(step.ok for step in steps):
                 steps.extend(take_in_places(connection, connector))
                 if isinstance(connector, WebhookSource):
-                    steps.extend(connector.register_webhooks(webhook_url(connection)))
+                    webhook_steps = list(connector.register_webhooks(webhook_url(connection)))
+                    keep_webhook_report(connection, webhook_steps)
+                    steps.extend(webhook_steps)
         except ConnectorError as error:
             steps.append(TestStep(name="Connection", ok=False, message=error.message, help=error.fix))
         finally:

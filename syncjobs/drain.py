@@ -28,6 +28,7 @@ from syncjobs.latency import count_latencies
 from syncjobs.models import Delivery, DrainSlot, Run, WebhookEvent
 from syncjobs.schedule import dispatch_due
 from syncjobs.timing import LEASE, TIMING
+from syncjobs.webhook_turns import look_after_next
 
 logger = logging.getLogger(__name__)
 
@@ -148,6 +149,8 @@ def work(owner: str, keeper: LeaseKeeper, *, urgent_only: bool, seconds: float) 
                     step += deliver_next(owner, connectors)
                     if not step or not urgent_only:
                         step += run_some(owner, lanes, slice_seconds, keeper)
+            if not step and not urgent_only and clock.is_time("webhooks", TIMING.webhooks):
+                step = look_after_next()
             done += step
             if step:
                 pause = TIMING.shortest_pause

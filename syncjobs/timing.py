@@ -30,6 +30,8 @@ class Timing:
     dispatch: float = 1.0
     # How often the orders' latencies are counted.
     latencies: float = 10.0
+    # How often an idle slot looks whether a connection's daily look at its webhooks is due.
+    webhooks: float = 10.0
     # The supervisor: how often it looks and beats, when it calls a silent slot again, and when it takes the cluster for
     # deaf - not before a new cluster had time to start.
     look: float = 0.5

@@ -95,6 +95,12 @@ class ConnectionSerializer(HubSerializer):
         help_text="Where the remote system reports changes. Secret: shown only to those who may change the connection."
     )
 
+    webhook_rejection = serializers.CharField(read_only=True, help_text="Why the last webhook that was rejected was.")
+    webhooks_in_order = serializers.BooleanField(
+        read_only=True, allow_null=True, help_text="By the last look at what the remote has registered, once a day."
+    )
+    webhook_steps = TestStepSerializer(many=True, read_only=True, help_text="What that look found.")
+
     class Meta:
         fields = [
             "id",
@@ -117,6 +123,11 @@ class ConnectionSerializer(HubSerializer):
             "resting_until",
             "webhook_url",
             "webhook_received_at",
+            "webhook_rejected_at",
+            "webhook_rejection",
+            "webhooks_checked_at",
+            "webhooks_in_order",
+            "webhook_steps",
             "created_at",
             "updated_at",
         ]
@@ -129,6 +140,8 @@ class ConnectionSerializer(HubSerializer):
             "last_error",
             "resting_until",
             "webhook_received_at",
+            "webhook_rejected_at",
+            "webhooks_checked_at",
         ]
 
     @extend_schema_field(serializers.CharField(allow_null=True))

@@ -49,6 +49,10 @@ class Connection(models.Model):
     webhook_received_at = models.DateTimeField(null=True, blank=True, editable=False)
     webhook_rejected_at = models.DateTimeField(null=True, blank=True, editable=False)
     webhook_rejection = models.CharField(max_length=200, blank=True, default="", editable=False)
+    # The last look at what the remote has registered, what it found, and when the next one is due (None: at once).
+    webhooks_checked_at = models.DateTimeField(null=True, blank=True, editable=False)
+    webhooks_due_at = models.DateTimeField(null=True, blank=True, editable=False)
+    webhook_steps = models.JSONField(default=list, blank=True, editable=False)
     # While a remote is down, nobody calls it before this time (law 7); set by the engine.
     resting_until = models.DateTimeField(null=True, blank=True, editable=False)
     failures_in_a_row = models.PositiveIntegerField(default=0, editable=False)
@@ -97,6 +101,11 @@ class Connection(models.Model):
         if self.last_success_at is None:
             return "waiting"
         return "well"
+
+    @property
+    def webhooks_in_order(self) -> bool | None:
+        """By the last look; None when nobody has looked yet."""
+        return all(step["ok"] for step in self.webhook_steps) if self.webhooks_checked_at else None
 
     def function_is_on(self, function: Function) -> bool:
         return self.function_settings.filter(function=function, is_on=True).exists()

@@ -406,7 +406,10 @@ class VendConnector(Connector):
                 self.store.answer(question)
 
     def check_webhooks(self, url: str) -> Sequence[TestStep]:
-        return webhooks.check(lambda: self.client, url)
+        steps = webhooks.check(lambda: self.client, url)
+        if all(step.ok for step in steps):
+            self.learn_places()
+        return steps
 
     def read_webhook(self, headers: Mapping[str, str], body: bytes) -> Sequence[Hint]:
         return webhooks.read_hints(headers, body, self.is_elsewhere)
