@@ -56,6 +56,7 @@ def change_unsent(
         if note is not None and note != order.note:
             order.note = note
             order.save(update_fields=["note", "updated_at"])
+            set_by_hand(order, "note")
             order_flow.note(order, "changed", "Note changed.", actor)
         if skus:
             change_skus(order, skus, actor)
@@ -72,6 +73,7 @@ def change_address(order: Order, given: Mapping[str, str], actor: str) -> None:
     if changed != order.ship_to:
         order.ship_to = changed
         order.save(update_fields=["ship_to", "updated_at"])
+        set_by_hand(order, "ship_to")
         order_flow.note(order, "changed", "Ship-to address changed.", actor)
 
 
@@ -88,4 +90,10 @@ def change_skus(order: Order, skus: Mapping[int, str], actor: str) -> None:
         before, line.sku, line.sku_key = line.sku or "no SKU", sku, sku_key(sku)
         line.save(update_fields=["sku", "sku_key"])
         order_flow.note(order, "changed", f"{line.name or 'Item'}: SKU changed from {before} to {sku}.", actor)
-    order.save(update_fields=["updated_at"])
+        set_by_hand(order, "skus")
+
+
+def set_by_hand(order: Order, what: str) -> None:
+    """Later versions from the cart leave it alone."""
+    order.by_hand = sorted({*order.by_hand, what})
+    order.save(update_fields=["by_hand", "updated_at"])

@@ -13,29 +13,19 @@ from decimal import Decimal
 from django.db import transaction
 from django.utils import timezone
 
-from carts.models import Order, OrderEvent, OrderLine, Shipment, ShipmentLine
+from carts import change_flow
+from carts.models import Order, OrderLine, Shipment, ShipmentLine
 from carts.models.catalogue import sku_key
+from carts.order_history import HUB as HUB
+from carts.order_history import TransitionRefused as TransitionRefused
+from carts.order_history import locked as locked
+from carts.order_history import note as note
 from carts.signals import cancellation_wanted, order_ready, order_withdrawn, shipment_booked
 from connectors.records import Address, ShipmentLineRecord, ShipmentRecord
 
-HUB = "hub"
 Status = Order.Status
 
 NOT_SENT = (Status.NEW, Status.HELD, Status.ERROR)
-
-
-class TransitionRefused(Exception):
-    """The order is not in a state in which this can be done. The text says why, for people."""
-
-
-def locked(order_id: int) -> Order:
-    """The order as it is now, locked until the transaction ends."""
-    return Order.objects.select_for_update(of=("self",)).select_related("cart", "warehouse").get(pk=order_id)
-
-
-def note(order: Order, kind: str, message: str, actor: str = HUB) -> None:
-    """Adds a line to the order's history."""
-    OrderEvent.objects.create(order=order, kind=kind, message=message, actor=actor)
 
 
 def hold(order_id: int, reason: str, actor: str = HUB) -> Order:
@@ -99,7 +89,8 @@ def cancel(order_id: int, reason: str, actor: str = HUB, tell_warehouse: bool = 
             order.cancel_requested_at = timezone.now()
             order.save(update_fields=["cancel_requested_at", "cancel_reason", "updated_at"])
             note(order, "cancel_requested", f"Cancellation goes to the warehouse: {reason}", actor)
-            if order.is_sent:
+            is_free = change_flow.step_back(order)
+            if order.is_sent and is_free:
                 cancellation_wanted.send(Order, order=order, reason=reason)
         else:
             finish_cancel(order, f"Cancelled here only; the warehouse was not told: {reason}", actor)
@@ -122,6 +113,7 @@ def cancellation_refused(order_id: int, reason: str) -> Order:
         order.cancel_requested_at = None
         order.save(update_fields=["cancel_requested_at", "updated_at"])
         note(order, "cancel_refused", f"The warehouse refused the cancellation: {reason}")
+        change_flow.go_on(order)
         return order
 
 
@@ -133,17 +125,20 @@ def sent(order: Order, at: datetime) -> None:
     elif order.at_warehouse_at is None:
         order.at_warehouse_at = at
         order.save(update_fields=["at_warehouse_at", "updated_at"])
-    if order.cancel_requested_at and order.status == Status.AT_WAREHOUSE:
-        cancellation_wanted.send(Order, order=order, reason=order.cancel_reason)
+    if order.status == Status.AT_WAREHOUSE:
+        change_flow.go_on(order)
 
 
-def failed(order: Order, problem: str) -> None:
-    """It could not be delivered and will not be tried again by itself. Called with the order locked."""
+def failed(order: Order, problem: str, *, arrived: bool | None = None) -> None:
+    """It could not be delivered and will not be tried again by itself. ``arrived`` None: whether the warehouse has it is
+    not known. Called with the order locked."""
     if order.cancel_requested_at:
         finish_cancel(order, "Cancelled; it never reached the warehouse.", HUB)
     elif order.status in NOT_SENT:
         change(order, Status.ERROR, problem=problem)
         note(order, "error", problem)
+        if arrived is False:
+            change_flow.catch_up(order)
 
 
 def add_shipment(order_id: int, record: ShipmentRecord) -> Shipment | None:
@@ -241,6 +236,7 @@ def change(order: Order, status: str, **values: object) -> None:
 def finish_cancel(order: Order, message: str, actor: str) -> None:
     change(order, Status.CANCELLED, cancelled_at=timezone.now(), cancel_reason=order.cancel_reason, problem="")
     note(order, "cancelled", message, actor)
+    change_flow.drop(order)
 
 
 def withdrawn(order: Order) -> bool:

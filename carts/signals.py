@@ -11,6 +11,10 @@ order_withdrawn = Signal()
 cancellation_wanted = Signal()
 # A shipment was booked on an order: the cart may want to know. Arguments: order, shipment.
 shipment_booked = Signal()
+# A change of an order that the warehouse has may go there: make (or revive) its delivery, or hold it. Arguments: change.
+change_ready = Signal()
+# A change must not go out: withdraw its delivery. Arguments: change. A receiver answers False when that is too late.
+change_withdrawn = Signal()
 # A refund may go to its warehouse now: make (or revive) its delivery, or say why not. Arguments: refund.
 refund_ready = Signal()
 # A refund must not go out: withdraw its delivery. Arguments: refund. A receiver answers False when that is too late.

@@ -17,8 +17,9 @@ from django.db import transaction
 from django.db.models import QuerySet
 from django.utils import timezone
 
-from carts import book_documents, book_products, book_returns
-from carts.book_checks import FIVE_PLACES, BookError, LocationFinder, check_fields, check_lines, parts_to_ship
+from carts import book_changes, book_documents, book_products, book_returns
+from carts.book_changes import order_values, pick_line
+from carts.book_checks import BookError, LocationFinder, check_fields, check_lines, parts_to_ship
 from carts.book_ledger import BY_HAND, Cause, Why
 from carts.book_records import level_record, product_page, sent_order_record, shipment_record
 from carts.book_stock import (
@@ -45,15 +46,14 @@ from carts.models import (
     StockLevel,
     Warehouse,
 )
-from carts.models.catalogue import sku_key
 from carts.signals import book_changed
 from connectors.builtin.book import BookOverview
 from connectors.errors import OutcomeUnknown, RemoteUnavailable
 from connectors.records import (
     LevelRecord,
     LocationRecord,
-    OutboundLine,
     OutboundOrder,
+    OutboundOrderChange,
     OutboundRefund,
     OutboundStockAdjustment,
     OutboundStockTransfer,
@@ -174,6 +174,18 @@ class WarehouseBook:
                 pick_order.note = f"{pick_order.note}\nCancelled: {reason}".strip() if reason else pick_order.note
                 pick_order.save(update_fields=["status", "note", "updated_at"])
             return WriteResult.done(reference, str(pick_order.pk))
+
+    def change(self, change: OutboundOrderChange) -> WriteResult:
+        """Makes an order of which nothing was shipped what the shop wants now. The same change again is done. Raises
+        ``OutcomeUnknown``."""
+        with database_trouble(OutcomeUnknown), transaction.atomic():
+            lock_book(self.warehouse_pk)
+            pick_order = self._pick_orders().filter(reference=change.order.reference).first()
+            try:
+                check_lines(change.order)
+                return book_changes.change(pick_order, change)
+            except BookError as error:
+                return WriteResult.rejected(change.reference, str(error), error.fix)
 
     def ship(
         self,
@@ -356,23 +368,7 @@ class WarehouseBook:
             warehouse_id=self.warehouse_pk,
             location=place,
             reference=order.reference,
-            number=order.number,
             cart_name=order.cart_name,
-            customer_name=order.customer_name,
-            ship_to=order.ship_to.as_dict(),
-            ship_method=order.ship_method,
-            note=order.note,
             placed_at=order.placed_at,
+            **order_values(order),
         )
-
-
-def pick_line(pick_order: PickOrder, line: OutboundLine) -> PickLine:
-    return PickLine(
-        pick_order=pick_order,
-        reference=line.reference,
-        sku=line.sku,
-        sku_key=sku_key(line.sku),
-        name=line.name,
-        quantity=line.quantity.quantize(FIVE_PLACES),
-        note=line.note,
-    )

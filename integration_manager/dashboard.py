@@ -11,6 +11,7 @@ from django.http import HttpRequest
 from django.utils import timezone
 
 from carts.admin.filters import start_of
+from carts.admin.orders import orders_to_decide
 from carts.admin.scoping import scoped, sees_everything, visible_merchants, works_here
 from carts.models import Alert, Connection, Order
 from connectors.functions import Lane, Role
@@ -23,6 +24,7 @@ ALERTS_SHOWN = 6
 CONNECTIONS_SHOWN = 50
 
 Status = Order.Status
+ATTENTION = (Status.HELD, Status.ERROR)
 
 LANE_LABELS = {Lane.ORDERS: "Orders", Lane.STOCK: "Stock", Lane.CATALOGUE: "Products and customers"}
 
@@ -99,7 +101,7 @@ def first_steps(request: HttpRequest, connections: list[Connection]) -> list[dic
 
 
 def tiles(orders: Any, open_alerts: int) -> dict[str, int]:
-    """One query over the orders."""
+    """Two queries over the orders."""
     today = start_of(timezone.localdate())
     counts = orders.filter(
         Q(stored_at__gte=today, updated_at__gte=today)
@@ -108,8 +110,9 @@ def tiles(orders: Any, open_alerts: int) -> dict[str, int]:
         today=Count("pk", filter=Q(stored_at__gte=today)),
         waiting=Count("pk", filter=Q(status=Status.NEW)),
         at_warehouse=Count("pk", filter=Q(status=Status.AT_WAREHOUSE)),
-        attention=Count("pk", filter=Q(status__in=[Status.HELD, Status.ERROR])),
+        attention=Count("pk", filter=Q(status__in=ATTENTION)),
     )
+    counts["attention"] += orders.filter(pk__in=orders_to_decide()).exclude(status__in=ATTENTION).count()
     return {**counts, "alerts": open_alerts}
 
 

@@ -9,12 +9,13 @@ from datetime import datetime
 from typing import Any, cast
 
 from django.db import transaction
+from django.db.models import Exists, OuterRef
 from django.utils import timezone
 
-from carts import order_flow, refund_flow, stock_flow
+from carts import change_flow, order_flow, refund_flow, stock_flow
 from carts.alerting import raise_alert
 from carts.encryption import CredentialsUnreadable
-from carts.models import Connection, Order, OrderEvent, OrderLine, Shipment
+from carts.models import Connection, Order, OrderChange, OrderEvent, Shipment
 from connectors.base import Connector
 from connectors.errors import (
     AuthenticationFailed,
@@ -27,22 +28,16 @@ from connectors.errors import (
     RemoteUnavailable,
 )
 from connectors.ports import CancellationWriter, OrderWriter, ShipmentWriter
-from connectors.records import (
-    Address,
-    OutboundCancellation,
-    OutboundLine,
-    OutboundOrder,
-    OutboundShipment,
-    ShipmentLineRecord,
-    WriteResult,
-)
+from connectors.records import OutboundCancellation, OutboundShipment, ShipmentLineRecord, WriteResult
 from syncjobs import stock_delivery
 from syncjobs.budgets import load_budgets, save_budgets
+from syncjobs.change_delivery import send_change
 from syncjobs.connector_cache import OpenConnectors
 from syncjobs.failures import Failure, close_alerts_without_failures, record_failures
 from syncjobs.health import note_connection_failure, note_connection_success
 from syncjobs.log_context import working_on
 from syncjobs.models import Delivery, DeliveryAttempt, FailedRecord
+from syncjobs.outbound import outbound_orders, remote_id_of
 from syncjobs.outbox import FUNCTION_OF_KIND, Kind, State, claim_batch, next_due, refuse_cancellation
 from syncjobs.refund_delivery import send_refund
 from syncjobs.retry import next_try
@@ -116,6 +111,8 @@ def send(connector: Connector, kind: str, batch: Sequence[Delivery]) -> list[Out
         return [attempt(delivery, lambda d=delivery: send_adjustment(connector, d)) for delivery in batch]
     if kind == Kind.TRANSFER:
         return [attempt(delivery, lambda d=delivery: send_transfer(connector, d)) for delivery in batch]
+    if kind == Kind.CHANGE:
+        return [attempt(delivery, lambda d=delivery: send_change(connector, d)) for delivery in batch]
     outcomes: list[Outcome] = []
     fresh: list[Delivery] = []
     for delivery in batch:
@@ -124,7 +121,7 @@ def send(connector: Connector, kind: str, batch: Sequence[Delivery]) -> list[Out
             continue
         settled = attempt(delivery, lambda d=delivery: find(connector, d))
         if settled.error is None and settled.result is None:
-            fresh.append(delivery)  # it certainly never arrived
+            fresh.append(up_to_date(delivery))  # it certainly never arrived
         else:
             outcomes.append(settled)
     return outcomes + send_orders(connector, fresh)
@@ -146,11 +143,20 @@ def find(connector: Connector, delivery: Delivery) -> WriteResult | None:
     return WriteResult.done(delivery.reference, remote_id) if remote_id else None
 
 
+def up_to_date(delivery: Delivery) -> Delivery:
+    """The order of a delivery that is sent afresh, with what the cart changed while its arrival was in doubt."""
+    with transaction.atomic():
+        order = order_flow.locked(delivery.own_order.pk)
+        if change_flow.catch_up(order):
+            delivery.order = Order.objects.select_related("cart", "location").get(pk=order.pk)
+    return delivery
+
+
 def cancel(connector: Connector, delivery: Delivery) -> WriteResult:
-    sent = Delivery.objects.filter(connection_id=delivery.connection_id, kind=Kind.ORDER, reference=delivery.reference)
-    remote_id = sent.values_list("remote_id", flat=True).first() or ""
     cancellation = OutboundCancellation(
-        reference=delivery.reference, remote_id=remote_id, reason=delivery.own_order.cancel_reason
+        reference=delivery.reference,
+        remote_id=remote_id_of(delivery.own_order, delivery.connection_id),
+        reason=delivery.own_order.cancel_reason,
     )
     return cast(CancellationWriter, connector).cancel_order(cancellation)
 
@@ -204,49 +210,6 @@ def send_orders(connector: Connector, batch: Sequence[Delivery]) -> list[Outcome
     ]
 
 
-def outbound_orders(batch: Sequence[Delivery]) -> list[OutboundOrder]:
-    """Orders as the warehouse gets them. One query for all lines."""
-    lines: dict[int, list[OrderLine]] = {}
-    for line in OrderLine.objects.filter(order_id__in=[delivery.order_id for delivery in batch], ships=True):
-        lines.setdefault(line.order_id, []).append(line)
-    return [outbound_order(delivery.own_order, lines.get(delivery.own_order.pk, [])) for delivery in batch]
-
-
-def outbound_order(order: Order, lines: Sequence[OrderLine]) -> OutboundOrder:
-    return OutboundOrder(
-        reference=order.reference,
-        number=order.number,
-        location_id=(order.location.external_id or f"loc-{order.location.pk}") if order.location else "",
-        cart_name=order.cart.name,
-        placed_at=order.placed_at,
-        currency=order.currency,
-        total=order.total,
-        tax_total=order.tax_total,
-        shipping_total=order.shipping_total,
-        discount_total=order.discount_total,
-        ship_to=Address.from_dict(order.ship_to),
-        bill_to=Address.from_dict(order.bill_to) if order.bill_to else None,
-        customer_name=order.customer_name,
-        customer_email=order.customer_email,
-        ship_method=order.ship_method,
-        note=order.note,
-        lines=tuple(
-            OutboundLine(
-                reference=line.external_id,
-                sku=line.sku,
-                name=line.name,
-                quantity=line.quantity,
-                unit_price=line.unit_price,
-                discount=line.discount,
-                tax=line.tax,
-                total=line.total,
-                note=line.note,
-            )
-            for line in lines
-        ),
-    )
-
-
 def store_outcomes(connection: Connection, kind: str, outcomes: Sequence[Outcome], started_at: datetime) -> None:
     """Writes what became of a batch: in one transaction, in few statements when all went well."""
     now = timezone.now()
@@ -260,6 +223,8 @@ def store_outcomes(connection: Connection, kind: str, outcomes: Sequence[Outcome
             finish(outcome.delivery, cast(WriteResult, outcome.result).remote_id, now)
             if kind == Kind.CANCELLATION:
                 order_flow.cancellation_accepted(outcome.delivery.own_order.pk)
+            elif outcome.delivery.change_id is not None:
+                change_flow.done(outcome.delivery.change_id, now)
             elif outcome.delivery.refund is not None:
                 refund_flow.sent(refund_flow.locked(outcome.delivery.refund.pk), now)
                 close_failures(connection, [outcome.delivery.pk])
@@ -303,9 +268,10 @@ def orders_arrived(connection: Connection, done: Sequence[Outcome], now: datetim
     if not done:
         return
     ids = [outcome.delivery.own_order.pk for outcome in done]
+    changed = OrderChange.objects.filter(order=OuterRef("pk"), status__in=change_flow.OPEN)
     plain = list(
         Order.objects.select_for_update(of=("self",))
-        .filter(pk__in=ids, status=Order.Status.NEW, cancel_requested_at__isnull=True)
+        .filter(~Exists(changed), pk__in=ids, status=Order.Status.NEW, cancel_requested_at__isnull=True)
         .order_by("pk")
         .values_list("pk", flat=True)
     )
@@ -377,12 +343,17 @@ def give_up(connection: Connection, delivery: Delivery, kind: str, reason: str, 
     if delivery.kind == Kind.CANCELLATION:
         refuse_cancellation(order_flow.locked(delivery.own_order.pk), reason)
         return
+    if delivery.change_id is not None:
+        change_flow.refused(delivery.change_id, reason)
+        return
     if delivery.refund is not None:
         refund_flow.failed(refund_flow.locked(delivery.refund.pk), f"{connection} refused the return: {reason}")
     elif delivery.stock_document is not None:
         stock_flow.failed(delivery.stock_document, f"{connection} refused it: {reason}")
     elif delivery.kind == Kind.ORDER:
-        order_flow.failed(order_flow.locked(delivery.own_order.pk), f"{connection} refused the order: {reason}")
+        arrived = False if kind == "refused" else None
+        problem = f"{connection} refused the order: {reason}"
+        order_flow.failed(order_flow.locked(delivery.own_order.pk), problem, arrived=arrived)
     else:
         order_flow.note(delivery.own_order, "not_confirmed", f"{connection} refused the shipment: {reason}")
     failure = Failure(delivery.reference, kind, reason, fix, order=delivery.order, delivery=delivery)

@@ -10,6 +10,7 @@ from django.db.models import F, Q, Sum
 
 from carts.models import Cart, Location, Order, OrderLine
 from syncjobs.expected_returns import ExpectedBack, expected_back
+from syncjobs.pending_changes import added_by_changes
 from syncjobs.stock_on_its_way import OnItsWay, figure_time, figures_are_live, on_its_way
 
 STEP = Decimal("0.00001")
@@ -59,4 +60,7 @@ def not_at_warehouse_yet(location: Location) -> dict[str, Decimal]:
             order__status__in=[*unsent, Order.Status.AT_WAREHOUSE],
         )
     rows = lines.order_by().values("sku_key").annotate(open=Sum(F("quantity") - F("shipped")))
-    return {row["sku_key"]: Decimal(row["open"]).quantize(STEP) for row in rows if row["open"] and row["open"] > 0}
+    waiting = {row["sku_key"]: Decimal(row["open"]).quantize(STEP) for row in rows if row["open"] and row["open"] > 0}
+    for key, more in added_by_changes(location).items():
+        waiting[key] = waiting.get(key, ZERO) + more.quantize(STEP)
+    return waiting

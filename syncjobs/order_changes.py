@@ -1,26 +1,27 @@
-"""Newer versions of orders that are stored already: brought up to date, cancelled, or shown as a difference."""
+"""Newer versions of orders that are stored already: brought up to date, cancelled, or passed on as a change."""
 
 from __future__ import annotations
 
-from decimal import Decimal
+from collections.abc import Sequence
 
 from django.db import transaction
+from django.utils import timezone
 
-from carts import order_flow
+from carts import change_flow, order_content, order_flow
 from carts.alerting import raise_alert
 from carts.models import Alert, Cart, Order, OrderLine, OrderPayload, Product
 from carts.models.catalogue import sku_key
-from carts.models.fields import plain_decimal
+from carts.order_content import OrderContent, content_of, differences
 from carts.signals import order_ready
 from connectors.records import Address, OrderRecord, ProductKind, RemoteOrderState
-from syncjobs.intake_orders import fill_order, first_status, lines_of, ship_to_of
-from syncjobs.order_references import References, load_references
+from syncjobs.intake_orders import fill_order, first_status, lines_of
+from syncjobs.order_references import References
 
 HEAL_AT_ONCE = 200
 Status = Order.Status
 
 
-def take_in_change(cart: Cart, order_id: int, record: OrderRecord, *, cancels: bool) -> str:
+def take_in_change(cart: Cart, order_id: int, record: OrderRecord, references: References, *, cancels: bool) -> str:
     """Takes in one newer version. Returns what it was: "cancelled", "updated", "differs" or "unchanged"."""
     with transaction.atomic():
         order = order_flow.locked(order_id)
@@ -29,32 +30,39 @@ def take_in_change(cart: Cart, order_id: int, record: OrderRecord, *, cancels: b
         keep_payload(order, record)
         if record.state is RemoteOrderState.CANCELLED:
             return cancelled(cart, order, record, cancels)
-        references = load_references(cart, [record])
-        differences = differences_of(order, record, references)
-        if not differences:
-            Order.objects.filter(pk=order.pk).update(version=record.version, remote_status=record.remote_status[:60])
-            if order.remote_status != record.remote_status:
-                order_flow.note(order, "remote_status", f"Is {record.remote_status} in the cart now.")
-            return "unchanged"
-        if order.status in order_flow.NOT_SENT and order_flow.withdrawn(order):
-            update_unsent(order, record, references, differences)
-            return "updated"
-        Order.objects.filter(pk=order.pk).update(version=record.version, remote_status=record.remote_status[:60])
+        is_paid_anew = take_in_facts(order, record)
         if order.status == Status.CANCELLED:
             return "unchanged"
-        text = "Changed in the cart after it was sent: " + "; ".join(differences) + "."
-        order_flow.note(order, "changed_after_sending", text)
-        raise_alert(
-            order.merchant,
-            "changed_after_sending",
-            f"{order.pk}",
-            f"Order {order}: {text}",
-            fix="Tell the warehouse if it matters, then resolve this alert.",
-            link=f"/admin/carts/order/{order.pk}/change/",
-            connection=cart,
-            severity=Alert.Severity.WARNING,
-        )
-        return "differs"
+        outcome = update_unsent(order, record, references) if may_be_unsent(order) else None
+        if outcome is None:
+            outcome = change_flow.take_in(order, record.version, content_if_sent(order, record, references))
+        return "updated" if outcome == "unchanged" and is_paid_anew else outcome
+
+
+def may_be_unsent(order: Order) -> bool:
+    """An order without goods counts as shipped without having been anywhere."""
+    if order.status == Status.SHIPPED:
+        return not order.is_sent and not order.deliveries.exists()
+    return order.status in order_flow.NOT_SENT
+
+
+def take_in_facts(order: Order, record: OrderRecord) -> bool:
+    """What is simply true of a newer version, wherever its order stands. True when the payments changed."""
+    fresh = Order()
+    fill_order(fresh, record, References())
+    before, after = in_words(order.payments), in_words(fresh.payments)
+    if order.remote_status != fresh.remote_status:
+        order_flow.note(order, "remote_status", f"Is {record.remote_status} in the cart now.")
+    if before != after:
+        order_flow.note(order, "payments", f"Payments in the cart: {before or 'none'} -> {after or 'none'}.")
+    for name in ("version", "remote_status", "remote_updated_at", "payments"):
+        setattr(order, name, getattr(fresh, name))
+    order.save(update_fields=["version", "remote_status", "remote_updated_at", "payments", "updated_at"])
+    return before != after
+
+
+def in_words(payments: Sequence[dict[str, str]]) -> str:
+    return ", ".join(sorted(f"{payment['name']} {payment['amount']}" for payment in payments))
 
 
 def keep_payload(order: Order, record: OrderRecord) -> None:
@@ -100,59 +108,89 @@ def cancelled(cart: Cart, order: Order, record: OrderRecord, cancels: bool) -> s
     return "cancelled"
 
 
-def update_unsent(order: Order, record: OrderRecord, references: References, differences: list[str]) -> None:
-    """An order that did not leave yet simply becomes the newer version."""
-    held_by_person = order.status == Status.HELD and not record.hold_reason
-    fill_order(order, record, references)
-    if held_by_person:
-        status, problem = Status.HELD.value, order.problem
-    else:
-        status, problem = first_status(order.warehouse_id, ship_to_of(record, references), record, references)
-    order.status, order.problem = status, problem
-    order.save()
-    order.lines.all().delete()
-    OrderLine.objects.bulk_create(lines_of(order, record.lines, references))
-    order_flow.note(order, "updated", "Changed in the cart: " + "; ".join(differences) + ".")
+def update_unsent(order: Order, record: OrderRecord, references: References) -> str | None:
+    """An order that did not leave yet simply becomes the newer version. None: it may have left, or is leaving now."""
+    before = content_of(order)
+    fresh = filled(order, record, references)
+    lines = lines_of(fresh, record.lines, references)
+    if "skus" in order.by_hand:
+        keep_skus(order, lines)
+    after = content_of(fresh, lines, hold_reason=record.hold_reason)
+    news = differences(before, after)
+    if not news:
+        if after != before:
+            order_content.write(order, after)
+        return "unchanged"
+    if not order_flow.withdrawn(order):
+        return None
+    change_flow.overtake(order)
+    order_content.write(order, after)
+    if order.status != Status.HELD or record.hold_reason:
+        status, problem = first_status(order.warehouse_id, Address.from_dict(order.ship_to), record, references)
+        if status == Status.ERROR and not order_flow.problem_of(order):
+            status, problem = Status.NEW, ""  # a person entered what the cart lacks
+        shipped_at = timezone.now() if status == Status.SHIPPED else None
+        order_flow.change(order, status, problem=problem, shipped_at=shipped_at)
+    order_flow.note(order, "updated", f"Changed in the cart: {'; '.join(news)}.")
     if order.status == Status.NEW:
         order_ready.send(Order, order=order)
+    return "updated"
 
 
-def differences_of(order: Order, record: OrderRecord, references: References) -> list[str]:
-    """What the newer version changes that matters to a warehouse or to the money, in words."""
+def filled(order: Order, record: OrderRecord, references: References) -> Order:
+    """What the order would be as the newer version, without what a person set here. Not stored."""
     fresh = Order(cart_id=order.cart_id, merchant_id=order.merchant_id, warehouse_id=order.warehouse_id)
     fill_order(fresh, record, references)
-    words = []
-    for name, label in (("total", "total"), ("tax_total", "tax"), ("shipping_total", "shipping")):
-        before, after = getattr(order, name), getattr(fresh, name)
-        if money(before) != money(after):
-            words.append(f"{label} {plain_decimal(before, 2)} -> {plain_decimal(after, 2)}")
-    if Address.from_dict(order.ship_to) != Address.from_dict(fresh.ship_to) and record.ship_to is not None:
-        words.append("ship-to address")
-    if order.note != fresh.note:
-        words.append("note")
-    if order.ship_method != fresh.ship_method:
-        words.append(f"ship method {order.ship_method or 'none'} -> {fresh.ship_method or 'none'}")
-    before_lines = {line.external_id: line for line in order.lines.all()}
-    after_lines = {line.external_id: line for line in lines_of(fresh, record.lines, references)}
-    for key in before_lines.keys() - after_lines.keys():
-        words.append(f"line {before_lines[key]} removed")
-    for key in after_lines.keys() - before_lines.keys():
-        words.append(f"line {after_lines[key]} added")
-    for key in before_lines.keys() & after_lines.keys():
-        before, after = before_lines[key], after_lines[key]
-        if before.quantity != after.quantity:
-            words.append(
-                f"{after.sku or after.name}: quantity {plain_decimal(before.quantity)} -> {plain_decimal(after.quantity)}"
-            )
-        elif after.sku and before.sku_key != after.sku_key:
-            words.append(f"SKU {before.sku or 'none'} -> {after.sku}")
-    if record.hold_reason and order.status != Status.HELD:
-        words.append(f"status {record.remote_status}")
-    return sorted(words)
+    for name in {"ship_to", "note"} & set(order.by_hand):
+        setattr(fresh, name, getattr(order, name))
+    return fresh
 
 
-def money(value: Decimal) -> Decimal:
-    return value.quantize(Decimal("0.000001"))
+def content_if_sent(order: Order, record: OrderRecord, references: References) -> OrderContent:
+    """The newer version of an order that left. Customers move and products are renamed: what the sale itself does not
+    say anew stays as it was sent."""
+    fresh = filled(order, record, references)
+    if record.customer is None and not is_other_customer(order, record, references):
+        for name in ("customer_id", "customer_name", "customer_email"):
+            setattr(fresh, name, getattr(order, name))
+        if record.ship_to is None:
+            fresh.ship_to = order.ship_to
+        if record.bill_to is None:
+            fresh.bill_to = order.bill_to
+    fresh.note = without_tracking(order, fresh.note)
+    lines = lines_of(fresh, record.lines, references)
+    keep_skus(order, lines)
+    return content_of(fresh, lines, hold_reason=record.hold_reason)
+
+
+def keep_skus(order: Order, lines: Sequence[OrderLine]) -> None:
+    """The same article keeps the SKU and name that it has on the order, whatever it is called by now."""
+    known = {line.product_id_at_cart or line.external_id: line for line in order.lines.all() if line.sku}
+    for line in lines:
+        same = known.get(line.product_id_at_cart or line.external_id)
+        if same is not None:
+            line.sku, line.sku_key, line.name, line.ships = same.sku, same.sku_key, same.name, same.ships
+
+
+def is_other_customer(order: Order, record: OrderRecord, references: References) -> bool:
+    """Does the sale name another customer than before? One that nobody knows counts as the same."""
+    customer = references.customers.get(record.customer_id)
+    if customer is None:
+        return bool(order.customer_id and not record.customer_id)
+    return customer.id != order.customer_id
+
+
+def without_tracking(order: Order, note: str) -> str:
+    """The note without what the hub itself added to it when it confirmed a shipment."""
+    if note == order.note or not order.shipments.exists():
+        return note
+    marks = [
+        mark
+        for shipment in order.shipments.all()
+        for mark in (shipment.tracking_number, shipment.carrier and f"Shipped with {shipment.carrier}")
+        if mark
+    ]
+    return "\n".join(line for line in note.split("\n") if not any(mark in line for mark in marks))
 
 
 def heal_orders(cart: Cart) -> int:

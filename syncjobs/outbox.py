@@ -14,7 +14,7 @@ from django.db import transaction
 from django.db.models import Exists, F, OuterRef, Q
 from django.utils import timezone
 
-from carts import order_flow, refund_flow, stock_flow
+from carts import change_flow, order_flow, refund_flow, stock_flow
 from carts.alerting import raise_alert
 from carts.models import FunctionSetting, Order, Shipment
 from connectors.functions import Function
@@ -33,6 +33,7 @@ ABANDONED = "abandoned"
 
 FUNCTION_OF_KIND = {
     Kind.ORDER: Function.ORDER_SENDING,
+    Kind.CHANGE: Function.ORDER_SENDING,
     Kind.CANCELLATION: Function.ORDER_CANCELLATION_SENDING,
     Kind.SHIPMENT: Function.SHIPMENT_CONFIRMATION,
     Kind.REFUND: Function.REFUND_SENDING,
@@ -180,7 +181,7 @@ def claim_batch(
     )
     return list(
         Delivery.objects.filter(pk__in=ids, lease_owner=token, state=State.SENDING)
-        .select_related("connection__merchant", "order__cart", "order__location")
+        .select_related("connection__merchant", "order__cart", "order__location", "change")
         .order_by("pk")
     )
 
@@ -230,6 +231,9 @@ def take_aside(delivery: Delivery, deaths: int, now: datetime) -> None:
     )
     if delivery.kind == Kind.CANCELLATION:
         refuse_cancellation(order_flow.locked(delivery.own_order.pk), reason)
+        return
+    if delivery.change_id is not None:
+        change_flow.refused(delivery.change_id, reason)
         return
     if delivery.refund is not None:
         refund_flow.failed(refund_flow.locked(delivery.refund.pk), reason)

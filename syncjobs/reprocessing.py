@@ -49,7 +49,7 @@ def take_in_again(cart_id: int, external_id: str) -> None:
     is_taken_in = take_in_return(cart, fresh)
     known = known_orders(cart, [fresh])
     if fresh.external_id in known:
-        take_in_change(cart, known[fresh.external_id][0], fresh, cancels=True)
+        take_in_change(cart, known[fresh.external_id][0], fresh, load_references(cart, [fresh]), cancels=True)
     elif fresh.importable:
         with transaction.atomic():
             store_new_orders(cart, cart.stock_location(), [fresh], load_references(cart, [fresh]))

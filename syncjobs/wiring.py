@@ -8,7 +8,7 @@ from carts import remote, signals
 from carts.models import Connection, FunctionSetting, Warehouse
 from carts.order_timeline import add_source
 from connectors.functions import Function
-from syncjobs import order_timeline, outbox, refund_delivery, stock_delivery
+from syncjobs import change_delivery, order_timeline, outbox, refund_delivery, stock_delivery
 from syncjobs.call_log import log_for
 from syncjobs.models import Run, Schedule
 from syncjobs.schedule import hurry, request_run, setting_saved
@@ -22,6 +22,8 @@ def connect() -> None:
     signals.order_withdrawn.connect(outbox.order_is_withdrawn, dispatch_uid="outbox")
     signals.cancellation_wanted.connect(outbox.cancellation_is_wanted, dispatch_uid="outbox")
     signals.shipment_booked.connect(outbox.shipment_is_booked, dispatch_uid="outbox")
+    signals.change_ready.connect(change_delivery.change_is_ready, dispatch_uid="outbox")
+    signals.change_withdrawn.connect(change_delivery.change_is_withdrawn, dispatch_uid="outbox")
     signals.refund_ready.connect(refund_delivery.refund_is_ready, dispatch_uid="outbox")
     signals.refund_withdrawn.connect(refund_delivery.refund_is_withdrawn, dispatch_uid="outbox")
     signals.return_closed.connect(refund_delivery.return_is_closed, dispatch_uid="outbox")

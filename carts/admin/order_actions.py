@@ -7,11 +7,11 @@ from typing import Any
 
 from django.utils import timezone
 
-from carts import order_flow
+from carts import change_flow, order_flow
 from carts.admin.base import PersonAction
 from carts.forms.fields import OptionalReasonForm
 from carts.forms.orders import CancelForm, ParcelForm
-from carts.models import Order, PickOrder
+from carts.models import Order, OrderChange, PickOrder
 from carts.order_flow import NOT_SENT, TransitionRefused
 from carts.warehouse_book import WarehouseBook
 from connectors.records import ShipmentRecord
@@ -46,6 +46,20 @@ def cancel(order: Order, actor: str, data: dict[str, Any]) -> str:
     if changed.status == Status.CANCELLED:
         return f"Order {order} is cancelled."
     return f"The warehouse is asked to cancel order {order}. It is cancelled once the warehouse agrees."
+
+
+def resend_change(order: Order, actor: str, data: dict[str, Any]) -> str:
+    change_flow.resend(order.pk, actor)
+    return f"The change of order {order} goes to the warehouse again."
+
+
+def keep_as_sent(order: Order, actor: str, data: dict[str, Any]) -> str:
+    change_flow.keep_as_sent(order.pk, actor)
+    return f"Order {order} stays as it was sent."
+
+
+def waits_for_decision(order: Order) -> bool:
+    return order.changes.filter(status=OrderChange.Status.HELD).exists()
 
 
 def mark_shipped(order: Order, actor: str, data: dict[str, Any]) -> str:
@@ -107,6 +121,26 @@ ORDER_ACTIONS = (
         run=hold,
         form=OptionalReasonForm,
         offered=lambda order: order.status in (Status.NEW, Status.ERROR),
+    ),
+    PersonAction(
+        key="resend_change",
+        label="Send change again",
+        icon="edit_note",
+        explanation="What the shop changed goes to the warehouse again. The warehouse may refuse it once more, for "
+        "example because the order is packed.",
+        done="changed at the warehouse, if it agrees",
+        run=resend_change,
+        offered=lambda order: order.status not in (Status.SHIPPED, Status.CONFIRMED) and waits_for_decision(order),
+    ),
+    PersonAction(
+        key="keep_as_sent",
+        label="Keep as sent",
+        icon="done",
+        explanation="The warehouse ships the order as it has it, without what the shop changed afterwards. The alert "
+        "closes; the difference stays in the history.",
+        done="kept as sent",
+        run=keep_as_sent,
+        offered=waits_for_decision,
     ),
     PersonAction(
         key="mark_shipped",

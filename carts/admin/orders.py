@@ -12,6 +12,7 @@ from django.urls import NoReverseMatch, URLPattern, path, reverse
 from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
+from django.utils.text import Truncator
 from unfold.decorators import display
 
 from carts import order_flow
@@ -21,9 +22,10 @@ from carts.admin.filters import DayRangeFilter, StateFilter, start_of
 from carts.admin.order_actions import ORDER_ACTIONS, pick_order_of
 from carts.badges import day_and_time, money, muted, state_badge
 from carts.book_checks import BookError
+from carts.change_flow import OPEN, last_word
 from carts.forms.fields import HubForm
 from carts.forms.orders import AddressForm, ItemsForm
-from carts.models import Order, OrderLine, ShipmentLine
+from carts.models import Order, OrderChange, OrderLine, ShipmentLine
 from carts.models.catalogue import sku_key
 from carts.models.fields import plain_decimal
 from carts.order_edits import EditInvalid, can_be_changed, change_unsent
@@ -32,6 +34,8 @@ from carts.order_timeline import timeline_of
 from connectors.functions import Function
 
 Status = Order.Status
+
+MOST_WORDS_IN_A_ROW = 140
 
 CSV_HEADER = (
     "Number",
@@ -55,10 +59,20 @@ CSV_HEADER = (
 
 class OrderStatusFilter(StateFilter):
     groups = {
-        "attention": ("Needs attention (held or error)", (Status.HELD, Status.ERROR)),
+        "attention": ("Needs attention (held, error, changed in the cart)", (Status.HELD, Status.ERROR)),
         "unshipped": ("Not shipped yet", (Status.NEW, Status.AT_WAREHOUSE)),
     }
     states = Status.choices
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        if self.value() != "attention":
+            return super().queryset(request, queryset)
+        return queryset.filter(Q(status__in=self.groups["attention"][1]) | Q(pk__in=orders_to_decide()))
+
+
+def orders_to_decide() -> QuerySet[Any, int]:
+    """Orders that were changed in the cart after they had been sent, and wait for a person."""
+    return OrderChange.objects.filter(status=OrderChange.Status.HELD).order_by().values_list("order_id", flat=True)
 
 
 class PlacedFilter(StateFilter):
@@ -103,9 +117,19 @@ class OrderAdmin(PageAdmin):
         shown = state_badge(order.status, order.get_status_display())
         if order.problem:
             return format_html('{}<span class="im-cell-note">{}</span>', shown, order.problem)
+        for change in getattr(order, "open_changes", ()):
+            tone = "" if change.status == OrderChange.Status.HELD else " im-quiet"
+            words = Truncator(f"Changed in the cart: {change.summary}").chars(MOST_WORDS_IN_A_ROW)
+            return format_html('{}<span class="im-cell-note{}">{}</span>', shown, tone, words)
         if order.cancel_requested_at and order.status != Status.CANCELLED:
             return format_html('{}<span class="im-cell-note im-quiet">Cancellation requested</span>', shown)
         return shown
+
+    def get_changelist_instance(self, request: HttpRequest) -> Any:
+        changelist = super().get_changelist_instance(request)
+        for_list = Prefetch("changes", OrderChange.objects.filter(status__in=OPEN), to_attr="open_changes")
+        changelist.result_list = changelist.result_list.prefetch_related(for_list)
+        return changelist
 
     @display(description="Cart", ordering="cart__name")
     def cart_name(self, order: Order) -> SafeString:
@@ -183,6 +207,7 @@ class OrderAdmin(PageAdmin):
             "refunds": list(order.refunds.prefetch_related("lines")),
             "deliveries": list(order.deliveries.select_related("connection").prefetch_related("attempt_log")),
             "failures": list(order.failed_records.filter(status="open")),
+            "change": last_word(order),
             "pick_order": pick_order,
             "payload": payload,
             "can_edit": can_be_changed(order),

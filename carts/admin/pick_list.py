@@ -89,7 +89,11 @@ class PickOrderAdmin(PageAdmin):
 
     @display(description="State", ordering="status")
     def state(self, pick_order: PickOrder) -> SafeString:
-        return state_badge(pick_order.status, pick_order.get_status_display())
+        shown = state_badge(pick_order.status, pick_order.get_status_display())
+        if pick_order.changed_at and pick_order.status == Status.OPEN:
+            when = clock(pick_order.changed_at)
+            return format_html('{}<span class="im-cell-note im-quiet">Changed {}</span>', shown, when)
+        return shown
 
     @display(description="Customer", ordering="customer_name")
     def customer(self, pick_order: PickOrder) -> str | SafeString:

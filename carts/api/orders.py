@@ -7,19 +7,20 @@ from typing import Any, ClassVar
 
 import django_filters
 from django.db.models import Prefetch, Q, QuerySet
-from drf_spectacular.utils import extend_schema
+from drf_spectacular.utils import extend_schema, extend_schema_field
 from rest_framework import mixins, serializers, viewsets
 from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from carts import order_flow
+from carts import change_flow, order_flow
 from carts.api.errors import Conflict, ProblemSerializer
 from carts.api.fields import AddressSerializer, HubSerializer
 from carts.api.filters import IdFilter, MomentFilter, StableOrderingFilter
 from carts.api.scoping import MerchantScopedMixin, actor_of
 from carts.api.shipments import NewShipmentSerializer, ShipmentSerializer, book_shipment
-from carts.models import Order, OrderEvent, OrderLine, Shipment, ShipmentLine
+from carts.change_flow import OPEN, last_word
+from carts.models import Order, OrderChange, OrderEvent, OrderLine, Shipment, ShipmentLine
 from carts.order_edits import EditInvalid, change_unsent
 from carts.order_flow import TransitionRefused
 
@@ -112,6 +113,17 @@ class ChargeSerializer(serializers.Serializer):
         return dict(instance)
 
 
+class OrderChangeShownSerializer(HubSerializer):
+    """What the shop changed after the order had been sent."""
+
+    differences = serializers.ListField(child=serializers.CharField(), help_text="In words, one each.")
+
+    class Meta:
+        model = OrderChange
+        fields = ["id", "version", "status", "differences", "problem", "created_at", "settled_at", "settled_by"]
+        read_only_fields = fields
+
+
 class OrderDetailSerializer(OrderSerializer):
     """An order with everything that belongs to it."""
 
@@ -122,6 +134,9 @@ class OrderDetailSerializer(OrderSerializer):
     lines = OrderLineSerializer(many=True, read_only=True)
     shipments = ShipmentSerializer(many=True, read_only=True)
     history = OrderEventSerializer(source="events", many=True, read_only=True)
+    pending_change = serializers.SerializerMethodField(
+        help_text="What the shop says now and the warehouse does not know, or was not told; null when there is nothing."
+    )
 
     class Meta(OrderSerializer.Meta):
         fields = [
@@ -133,8 +148,14 @@ class OrderDetailSerializer(OrderSerializer):
             "lines",
             "shipments",
             "history",
+            "pending_change",
         ]
         read_only_fields = fields
+
+    @extend_schema_field(OrderChangeShownSerializer(allow_null=True))
+    def get_pending_change(self, order: Order) -> dict[str, Any] | None:
+        change = last_word(order)
+        return OrderChangeShownSerializer(change).data if change is not None else None
 
 
 class LineChangeSerializer(serializers.Serializer):
@@ -163,6 +184,11 @@ class OrderFilter(django_filters.FilterSet):
     status = django_filters.MultipleChoiceFilter(
         choices=Order.Status.choices, distinct=False, label="May be given several times."
     )
+    pending_change = django_filters.ChoiceFilter(
+        choices=[(state.value, state.label) for state in OPEN],
+        method="with_change",
+        label="Changed in the cart after it was sent: waiting, sending, or held for a decision.",
+    )
     number = django_filters.CharFilter()
     external_id = django_filters.CharFilter()
     reference = django_filters.CharFilter()
@@ -173,6 +199,9 @@ class OrderFilter(django_filters.FilterSet):
         method="find", label="A part of the number, reference, external id, customer's name or e-mail."
     )
     ordering = StableOrderingFilter(fields=["placed_at", "stored_at", "updated_at", "number", "total", "status"])
+
+    def with_change(self, rows: QuerySet[Order], name: str, state: str) -> QuerySet[Order]:
+        return rows.filter(pk__in=OrderChange.objects.filter(status=state).order_by().values("order_id"))
 
     def find(self, rows: QuerySet[Order], name: str, text: str) -> QuerySet[Order]:
         columns = ("number", "reference", "external_id", "customer_name", "customer_email")
@@ -267,6 +296,22 @@ class OrderViewSet(
         """Cancels the order. One that was not sent never goes out; else the warehouse is asked to cancel it."""
         order, reason = self.get_object(), self.reason(request)
         told(lambda: order_flow.cancel(order.pk, reason, actor_of(request)))
+        return self.show(order)
+
+    @extend_schema(request=None)
+    @action(detail=True, methods=["post"], url_path="resend-change")
+    def resend_change(self, request: Request, pk: str) -> Response:
+        """Sends a change that is held to the warehouse again."""
+        order = self.get_object()
+        told(lambda: change_flow.resend(order.pk, actor_of(request)))
+        return self.show(order)
+
+    @extend_schema(request=None)
+    @action(detail=True, methods=["post"], url_path="keep-as-sent")
+    def keep_as_sent(self, request: Request, pk: str) -> Response:
+        """Settles a change that is held: the order stays as the warehouse has it."""
+        order = self.get_object()
+        told(lambda: change_flow.keep_as_sent(order.pk, actor_of(request)))
         return self.show(order)
 
     @extend_schema(responses=ShipmentSerializer(many=True), filters=False)

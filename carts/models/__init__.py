@@ -25,6 +25,7 @@ from carts.models.consignments import (
     StockTransferStep,
 )
 from carts.models.merchants import ApiToken, Membership, Merchant, Preference
+from carts.models.order_changes import OrderChange
 from carts.models.orders import Order, OrderEvent, OrderLine, OrderPayload, Shipment, ShipmentLine
 from carts.models.refunds import Refund, RefundLine
 from carts.models.stock import OutletLevel, StockLevel
@@ -47,6 +48,7 @@ __all__ = [
     "Membership",
     "Merchant",
     "Order",
+    "OrderChange",
     "OrderEvent",
     "OrderLine",
     "OrderPayload",

@@ -32,6 +32,8 @@ class PickOrder(models.Model):
     placed_at = models.DateTimeField()
     received_at = models.DateTimeField(auto_now_add=True)
     updated_at = models.DateTimeField(auto_now=True)
+    changed_at = models.DateTimeField(null=True, blank=True)
+    changed_how = models.TextField(blank=True, help_text="The last change of the shop, in words, for whoever picks.")
 
     class Meta:
         ordering = ["received_at", "pk"]

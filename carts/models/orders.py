@@ -62,6 +62,11 @@ class Order(models.Model):
     charges = models.JSONField(default=list, blank=True)
     ship_method = models.CharField(max_length=120, blank=True)
     note = models.TextField(blank=True)
+    by_hand = models.JSONField(
+        default=list,
+        blank=True,
+        help_text="What a person set here (ship_to, note, skus): later versions from the cart leave it alone.",
+    )
     cancel_requested_at = models.DateTimeField(null=True, blank=True)
     cancel_reason = models.CharField(max_length=300, blank=True)
     stored_at = models.DateTimeField(auto_now_add=True)

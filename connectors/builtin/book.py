@@ -11,6 +11,7 @@ from connectors.records import (
     LevelRecord,
     LocationRecord,
     OutboundOrder,
+    OutboundOrderChange,
     OutboundRefund,
     OutboundStockAdjustment,
     OutboundStockTransfer,
@@ -62,6 +63,10 @@ class Book(Protocol):
 
     def cancel(self, reference: str, reason: str) -> WriteResult:
         """Cancels an order of which nothing was shipped. Cancelling twice is done."""
+        ...
+
+    def change(self, change: OutboundOrderChange) -> WriteResult:
+        """Makes an order of which nothing was shipped what the shop wants now. The same change twice is done."""
         ...
 
     def announce_return(self, refund: OutboundRefund) -> WriteResult:

@@ -18,6 +18,7 @@ from connectors.ports import (
     CancellationWriter,
     InventoryReader,
     LocationReader,
+    OrderChangeWriter,
     OrderWriter,
     ProductReader,
     ProductWriter,
@@ -32,6 +33,7 @@ from connectors.records import (
     LocationRecord,
     OutboundCancellation,
     OutboundOrder,
+    OutboundOrderChange,
     OutboundRefund,
     OutboundStockAdjustment,
     OutboundStockTransfer,
@@ -75,6 +77,7 @@ class BuiltinWarehouse(
     Connector,
     OrderWriter,
     CancellationWriter,
+    OrderChangeWriter,
     RefundWriter,
     SentOrderSearcher,
     StockAdjustmentWriter,
@@ -122,6 +125,9 @@ class BuiltinWarehouse(
 
     def cancel_order(self, cancellation: OutboundCancellation) -> WriteResult:
         return self.book.cancel(cancellation.reference, cancellation.reason)
+
+    def change_order(self, change: OutboundOrderChange) -> WriteResult:
+        return self.book.change(change)
 
     def send_refund(self, refund: OutboundRefund) -> WriteResult:
         return self.book.announce_return(refund)

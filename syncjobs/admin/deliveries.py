@@ -12,10 +12,11 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from unfold.decorators import display
 
-from carts import order_flow, refund_flow, stock_flow
+from carts import change_flow, order_flow, refund_flow, stock_flow
 from carts.admin.base import ConnectionFilter, MerchantFilter, PageAdmin, PersonAction
 from carts.admin.filters import StateFilter
 from carts.badges import clock, due, state_badge
+from carts.models import OrderChange
 from carts.order_flow import TransitionRefused
 from carts.signals import cancellation_wanted
 from syncjobs.models import Delivery
@@ -23,7 +24,14 @@ from syncjobs.outbox import revive
 
 State = Delivery.State
 WAITING = (State.PENDING, State.RETRY)
-SUBJECTS = ("connection", "order", "refund", "adjustment__consignment", "transfer_step__transfer__consignment")
+SUBJECTS = (
+    "connection",
+    "order",
+    "change",
+    "refund",
+    "adjustment__consignment",
+    "transfer_step__transfer__consignment",
+)
 
 
 def retry_now(delivery: Delivery, actor: str, data: dict[str, Any]) -> str:
@@ -37,6 +45,10 @@ def retry_now(delivery: Delivery, actor: str, data: dict[str, Any]) -> str:
         refund_flow.resend(delivery.refund.pk, actor)
     elif delivery.stock_document is not None:
         stock_flow.resend(delivery.stock_document, actor)
+    elif delivery.change is not None:
+        if delivery.change.status != OrderChange.Status.HELD:
+            raise TransitionRefused(f"This change is settled: {delivery.change.get_status_display().lower()}.")
+        change_flow.resend(delivery.own_order.pk, actor)
     elif delivery.kind == Delivery.Kind.ORDER:
         order_flow.resend(delivery.own_order.pk, actor)
     elif delivery.kind == Delivery.Kind.CANCELLATION:

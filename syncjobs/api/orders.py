@@ -38,7 +38,15 @@ class TimelineEntrySerializer(serializers.Serializer[Any]):
 CHANGED = extend_schema(responses={200: OrderWithDeliveriesSerializer, 409: ProblemSerializer})
 
 
-@extend_schema_view(partial_update=CHANGED, hold=CHANGED, release=CHANGED, resend=CHANGED, cancel=CHANGED)
+@extend_schema_view(
+    partial_update=CHANGED,
+    hold=CHANGED,
+    release=CHANGED,
+    resend=CHANGED,
+    cancel=CHANGED,
+    resend_change=CHANGED,
+    keep_as_sent=CHANGED,
+)
 class OrderViewSet(orders.OrderViewSet):
     """Orders of all carts, newest first."""
 

@@ -58,7 +58,7 @@ def pull_orders(context: RunContext) -> None:
         returns = refunds_among(records) if refunds else []
         back = known_refunds(context.cart, returns)
         returns = newer(returns, back)
-        references = catalogue.references_for([*wanted, *as_lookups(returns)])
+        references = catalogue.references_for([*wanted, *newer_versions(records, known), *as_lookups(returns)])
         with context.page(page.cursor):
             stored = store_new_orders(context.cart, context.cart.stock_location(), wanted, references)
             changed = change_known(context, records, known, references, cancels)
@@ -98,6 +98,17 @@ def sort_out(
         if imports and record.importable and record.external_id not in known and not record.return_for
     ]
     return wanted, known
+
+
+def newer_versions(records: Sequence[OrderRecord], known: dict[str, tuple[int, int]]) -> list[OrderRecord]:
+    """What changed of stored orders, without those that are cancelled: nothing of them is looked up."""
+    return [
+        record
+        for record in records
+        if record.external_id in known
+        and record.version > known[record.external_id][1]
+        and record.state is not RemoteOrderState.CANCELLED
+    ]
 
 
 def only_returns(returns: Sequence[OrderRecord], known: dict[str, tuple[int, int]]) -> int:
@@ -156,7 +167,7 @@ def change_known(
         if record.version <= version:
             outcome = "unchanged"
         else:
-            outcome = take_in_change(context.cart, order_id, record, cancels=cancels)
+            outcome = take_in_change(context.cart, order_id, record, references, cancels=cancels)
         counts[outcome] = counts.get(outcome, 0) + 1
     settle_external(context.connection, Function.ORDER_DOWNLOAD, [record.external_id for record in records])
     return counts

@@ -14,7 +14,7 @@ from syncjobs.outbox import Kind, pending_for
 
 
 def deliver_orders(context: RunContext) -> None:
-    deliver(context, [Kind.ORDER])
+    deliver(context, [Kind.ORDER, Kind.CHANGE])
 
 
 def deliver_cancellations(context: RunContext) -> None:

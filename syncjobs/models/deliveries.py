@@ -5,12 +5,13 @@ from __future__ import annotations
 from django.db import models
 from django.db.models import Q
 
-from carts.models import Connection, Order, Refund, Shipment, StockAdjustment, StockTransferStep
+from carts.models import Connection, Order, OrderChange, Refund, Shipment, StockAdjustment, StockTransferStep
 
 
 class Delivery(models.Model):
     class Kind(models.TextChoices):
         ORDER = "order", "Order"
+        CHANGE = "change", "Change of an order"
         CANCELLATION = "cancellation", "Cancellation"
         SHIPMENT = "shipment", "Shipment confirmation"
         REFUND = "refund", "Return"
@@ -43,6 +44,9 @@ class Delivery(models.Model):
     transfer_step = models.ForeignKey(
         StockTransferStep, on_delete=models.CASCADE, null=True, blank=True, related_name="deliveries", db_index=False
     )
+    change = models.ForeignKey(
+        OrderChange, on_delete=models.CASCADE, null=True, blank=True, related_name="deliveries", db_index=False
+    )
     reference = models.CharField(max_length=280)
     state = models.CharField(max_length=10, choices=State.choices, default=State.PENDING)
     run_at = models.DateTimeField()
@@ -74,6 +78,7 @@ class Delivery(models.Model):
             models.Index(fields=["refund"], condition=Q(refund__isnull=False), name="delivery_of_refund"),
             models.Index(fields=["adjustment"], condition=Q(adjustment__isnull=False), name="delivery_of_adjustment"),
             models.Index(fields=["transfer_step"], condition=Q(transfer_step__isnull=False), name="delivery_of_step"),
+            models.Index(fields=["change"], condition=Q(change__isnull=False), name="delivery_of_change"),
             models.Index(fields=["kind"], condition=Q(state="failed"), name="delivery_failed"),
         ]
 

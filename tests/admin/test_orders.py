@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import csv
 import io
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
 import pytest
 from django.test import Client
 from django.urls import reverse
+from django.utils import timezone
 
-from carts.models import Order, PickOrder
+from carts.models import Order, OrderChange, PickOrder
+from carts.order_content import content_of
 from tests.admin.worlds import SECRET, Shop
 
+Status = Order.Status
 LIST = "admin:carts_order_changelist"
 
 
@@ -212,3 +216,48 @@ class TestManyAtOnce:
         orders = [shop.add_order(), shop.add_order()]
         assert "This field is required." in act_on_many(member, orders, "cancel")
         assert {order.status for order in orders} == {"new"}
+
+
+class TestChangedInTheCart:
+    """The shop changed an order that the warehouse has; the warehouse did not take it."""
+
+    @pytest.fixture
+    def order(self, shop: Shop) -> Order:
+        order = shop.add_order(status=Status.AT_WAREHOUSE, at_warehouse_at=timezone.now())
+        OrderChange.objects.create(
+            order=order,
+            version=2,
+            reference=f"{order.reference}/2",
+            status="held",
+            content=replace(content_of(order), note="ring twice").as_json(),
+            differences=["note “” -> “ring twice”"],
+            problem="The order is packed.",
+        )
+        return order
+
+    def test_the_page_says_what_differs_and_what_to_do(self, order: Order, member: Client) -> None:
+        text = page(member, order)
+        assert "ring twice" in text and "The order is packed." in text
+        assert "Keep as sent" in text and "Send change again" in text and "What to do" in text
+
+    def test_it_needs_attention(self, shop: Shop, order: Order, member: Client) -> None:
+        noise = shop.add_order()
+        text = member.get(reverse(LIST), {"status": "attention"}).content.decode()
+        assert order.number in text and "Changed in the cart: note" in text
+        assert noise.number not in text
+
+    def test_keep_as_sent(self, order: Order, member: Client) -> None:
+        text = act(member, order, "keep_as_sent")
+        assert "stays as it was sent" in text and "kept as it was sent by member" in text
+        assert order.changes.get().status == "kept"
+        assert "no change that waits" in act(member, order, "keep_as_sent")
+
+    def test_send_change_again(self, order: Order, member: Client) -> None:
+        text = act(member, order, "resend_change")
+        assert "on its way to the warehouse" in text
+        assert order.changes.get().deliveries.get().state == "pending"
+
+    def test_looking_changes_nothing(self, order: Order, member: Client) -> None:
+        for key in ("keep_as_sent", "resend_change"):
+            assert member.get(reverse(f"admin:carts_order_{key}", args=[order.pk])).status_code == 200
+        assert order.changes.get().status == "held"

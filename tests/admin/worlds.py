@@ -36,8 +36,8 @@ from carts.models import (
 from carts.setup import finish_new_connection
 from carts.warehouse_book import WarehouseBook
 from connectors.functions import Function
-from syncjobs.delivering import outbound_order
 from syncjobs.models import ApiCall, ApiCallBody, Delivery, DeliveryAttempt, FailedRecord, Mismatch, Run, WebhookEvent
+from syncjobs.outbound import outbound_order
 from syncjobs.refund_delivery import outbound_refund
 from tests.factories import make_builtin_warehouse, make_cart, make_merchant, make_order
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
 import pytest
+from django.utils import timezone
 from rest_framework.test import APIClient
 
-from carts.models import Cart, Order, OrderEvent
+from carts.models import Cart, Order, OrderChange, OrderEvent
+from carts.order_content import content_of
 from syncjobs.models import Delivery
 from tests.api.worlds import World, at_warehouse
 from tests.factories import ADDRESS, make_order
@@ -201,3 +204,29 @@ def test_only_address_and_note_can_be_changed(client: APIClient, order: Order) -
     order.refresh_from_db()
     assert (order.status, order.total) == ("new", Decimal(20))
     assert not OrderEvent.objects.filter(order=order).exists()
+
+
+def test_a_change_of_the_shop_is_shown_and_decided(client: APIClient, world: World, order: Order) -> None:
+    Order.objects.filter(pk=order.pk).update(status="at_warehouse", at_warehouse_at=timezone.now())
+    assert client.get(f"{ORDERS}{order.pk}/").json()["pending_change"] is None
+    change = OrderChange.objects.create(
+        order=order,
+        version=2,
+        reference=f"{order.reference}/2",
+        status="held",
+        content=replace(content_of(order), note="ring twice").as_json(),
+        differences=["note “” -> “ring twice”"],
+        problem="The order is packed.",
+    )
+    shown = client.get(f"{ORDERS}{order.pk}/").json()["pending_change"]
+    assert (shown["status"], shown["differences"], shown["problem"]) == ("held", change.differences, change.problem)
+    assert found(client, pending_change="held") == {order.pk}
+    assert found(client, pending_change="sending") == set()
+
+    shown = client.post(f"{ORDERS}{order.pk}/resend-change/").json()["pending_change"]
+    assert shown["status"] == "sending"
+    again = client.post(f"{ORDERS}{order.pk}/keep-as-sent/")
+    assert again.status_code == 409 and "no change that waits" in again.json()["detail"]
+    OrderChange.objects.update(status="held")
+    shown = client.post(f"{ORDERS}{order.pk}/keep-as-sent/").json()["pending_change"]
+    assert (shown["status"], bool(shown["settled_by"])) == ("kept", True)

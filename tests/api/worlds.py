@@ -25,7 +25,6 @@ from carts.setup import default_functions, set_functions
 from carts.warehouse_book import WarehouseBook
 from connectors.functions import Function
 from connectors.records import ShipmentLineRecord, ShipmentRecord
-from syncjobs.delivering import outbound_order
 from syncjobs.models import (
     ApiCall,
     ApiCallBody,
@@ -37,6 +36,7 @@ from syncjobs.models import (
     Run,
     WebhookEvent,
 )
+from syncjobs.outbound import outbound_order
 from tests.factories import NUMBERS, PLACED_AT, make_builtin_warehouse, make_cart, make_order
 
 # Nobody listens there, and the hub may not talk to it: no test of a cart leaves this machine.

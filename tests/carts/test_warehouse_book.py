@@ -3,6 +3,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
@@ -13,7 +14,7 @@ from django.db import connection
 from carts.models import PickLine, PickOrder, PickShipment, StockLevel, Warehouse
 from carts.signals import book_changed
 from carts.warehouse_book import BookError, StockChange, WarehouseBook
-from connectors.records import OutboundOrder
+from connectors.records import OutboundOrder, OutboundOrderChange
 from tests.factories import make_builtin_warehouse, make_location, make_merchant, make_outbound
 
 pytestmark = pytest.mark.django_db
@@ -244,6 +245,59 @@ class TestCancel:
         assert numbers(book, "A") == (5, 7)
         book.cancel(order.reference, "")
         assert numbers(book, "A") == (7, 7)
+
+
+def changed(order: PickOrder, *lines: tuple[str, str], reference: str = "c-1", **fields: Any) -> OutboundOrderChange:
+    """The order as it is now: (SKU, quantity) lines."""
+    return OutboundOrderChange(
+        reference=reference,
+        remote_id=str(order.pk),
+        order=make_outbound(order.reference, lines, **fields),
+        summary="A: quantity 3 -> 4",
+    )
+
+
+class TestChange:
+    def test_lines_and_stock_follow_and_whoever_picks_is_told(self, book: WarehouseBook) -> None:
+        count(book, ("A", "10"), ("B", "10"), ("C", "10"))
+        order = received(book, ("A", "3"), ("B", "1"))
+        result = book.change(changed(order, ("A", "4"), ("C", "2"), note="Ring twice"))
+        assert (result.ok, result.reference, result.remote_id) == (True, "c-1", str(order.pk))
+        order.refresh_from_db()
+        assert {line.sku: line.quantity for line in order.lines.all()} == {"A": 4, "C": 2}
+        assert (order.note, order.changed_how) == ("Ring twice", "A: quantity 3 -> 4")
+        assert [numbers(book, sku) for sku in "ABC"] == [(6, 10), (10, 10), (8, 10)]
+
+    def test_twice_is_once(self, book: WarehouseBook) -> None:
+        count(book, ("A", "10"))
+        order = received(book, ("A", "3"))
+        book.change(changed(order, ("A", "4")))
+        order.refresh_from_db()
+        before = order.changed_at
+        assert book.change(changed(order, ("A", "4"))).ok
+        order.refresh_from_db()
+        assert order.changed_at == before
+        assert numbers(book, "A") == (6, 10)
+
+    @pytest.mark.parametrize("state", ["partly shipped", "shipped", "cancelled"])
+    def test_too_late_is_refused_with_the_reason(self, book: WarehouseBook, state: str) -> None:
+        order = received(book, ("A", "3"))
+        if state == "cancelled":
+            book.cancel(order.reference, "")
+        else:
+            book.ship(order, {"line-1": Decimal(1)} if state == "partly shipped" else None)
+        result = book.change(changed(order, ("A", "4")))
+        assert (result.ok, result.reason) == (False, f"Order {order} was {state} and cannot be changed any more.")
+        assert result.fix
+        assert order.lines.get().quantity == 3
+
+    def test_an_order_that_never_arrived_and_lines_that_cannot_be_told_apart(self, book: WarehouseBook) -> None:
+        order = received(book, ("A", "3"))
+        twin = changed(order, ("A", "1"), ("B", "1"))
+        lines = tuple(replace(line, reference="same") for line in twin.order.lines)
+        assert "two lines" in book.change(replace(twin, order=replace(twin.order, lines=lines))).reason
+        order.reference = "o-404"
+        assert "no order with the reference" in book.change(changed(order, ("A", "1"))).reason
 
 
 class TestShip:
@@ -533,6 +587,13 @@ class TestAtTheSameTime:
         shipped, cancelled = at_once(lambda: book.ship(order), lambda: book.cancel(order.reference, ""))
         assert isinstance(shipped, PickShipment) != cancelled.ok
         assert numbers(book, "A") == ((10, 10) if cancelled.ok else (7, 7))
+
+    def test_shipping_and_changing(self, book: WarehouseBook) -> None:
+        count(book, ("A", "10"))
+        order = received(book, ("A", "3"))
+        shipped, change = at_once(lambda: book.ship(order), lambda: book.change(changed(order, ("A", "5"))))
+        assert isinstance(shipped, PickShipment)
+        assert numbers(book, "A") == ((5, 5) if change.ok else (7, 7))
 
     def test_counting_while_orders_come_in(self, book: WarehouseBook) -> None:
         orders = [make_outbound(f"o-{number}", (("A", "1"), ("NEW", "1"))) for number in range(20)]

@@ -10,15 +10,17 @@ from dataclasses import dataclass
 from urllib.parse import unquote
 
 from connectors.base import Connector, Environment
+from connectors.errors import RecordRefused
 from connectors.functions import Role
 from connectors.http import HttpSession
-from connectors.ports import CancellationWriter, OrderWriter
-from connectors.records import OutboundCancellation, OutboundOrder, TestStep, WriteResult
+from connectors.ports import CancellationWriter, OrderChangeWriter, OrderWriter
+from connectors.records import OutboundCancellation, OutboundOrder, OutboundOrderChange, TestStep, WriteResult
 from connectors.sandbox.server import SandboxServer
 from connectors.sandbox.wire import Request, Response
 from connectors.settings_fields import FieldKind, Settings, setting
 
 KEY = "http_warehouse"
+CHANGING_KEY = "changing_warehouse"
 LONGEST_WAIT_SECONDS = 30.0
 
 
@@ -30,6 +32,10 @@ class WarehouseServer(SandboxServer):
         super().__init__()
         self.accepted: list[str] = []
         self.asked: list[str] = []
+        # What it was told after that, in order: ("change" or "cancel", the reference it came under).
+        self.told: list[tuple[str, str]] = []
+        self.contents: dict[str, dict[str, str]] = {}
+        self.packed: set[str] = set()
         self.halt_at = ""
         self.halted = threading.Event()
         self.go_on = threading.Event()
@@ -48,13 +54,35 @@ class WarehouseServer(SandboxServer):
         super().stop()
 
     def resolve(self, request: Request):  # type: ignore[no-untyped-def]
+        if request.method == "PUT":
+            request.template = "/orders/{reference}"
+            return self.change
+        if request.method == "DELETE":
+            request.template = "/orders/{reference}"
+            return self.cancel
         request.template = "/orders" if request.method == "POST" else "/orders/{reference}"
         return self.take if request.method == "POST" else self.find
+
+    def change(self, request: Request) -> Response:
+        order, told = unquote(request.path.rpartition("/")[2]), request.json()
+        if order in self.packed:
+            return Response.json({"error": "The order is packed."}, 422)
+        self.told.append(("change", told["reference"]))
+        self.contents[order] = told["lines"]
+        return Response.json({"id": f"wh-{order}"})
+
+    def cancel(self, request: Request) -> Response:
+        order = unquote(request.path.rpartition("/")[2])
+        if order in self.packed:
+            return Response.json({"error": "The order is packed."}, 422)
+        self.told.append(("cancel", order))
+        return Response.json({"id": f"wh-{order}"})
 
     def take(self, request: Request) -> Response:
         reference = request.json()["reference"]
         self.pause("before")
         self.accepted.append(reference)
+        self.contents[reference] = request.json().get("lines", {})
         self.pause("after")
         return Response.json({"id": f"wh-{reference}"}, 201)
 
@@ -99,7 +127,9 @@ class HttpWarehouse(Connector, OrderWriter, CancellationWriter):
         return [
             WriteResult.done(
                 order.reference,
-                self.session.request("POST", "/orders", json={"reference": order.reference}).decode(dict)["id"],
+                self.session.request(
+                    "POST", "/orders", json={"reference": order.reference, "lines": lines_of(order)}
+                ).decode(dict)["id"],
             )
             for order in orders
         ]
@@ -116,3 +146,25 @@ class HttpWarehouse(Connector, OrderWriter, CancellationWriter):
 
     def close(self) -> None:
         self.session.close()
+
+
+class ChangingWarehouse(HttpWarehouse, OrderChangeWriter):
+    """The same, and it can change and cancel what it has - until it is packed."""
+
+    key = CHANGING_KEY
+
+    def change_order(self, change: OutboundOrderChange) -> WriteResult:
+        body = {"reference": change.reference, "lines": lines_of(change.order)}
+        answer = self.session.request("PUT", f"/orders/{change.order.reference}", json=body)
+        return WriteResult.done(change.reference, answer.decode(dict)["id"])
+
+    def cancel_order(self, cancellation: OutboundCancellation) -> WriteResult:
+        try:
+            self.session.request("DELETE", f"/orders/{cancellation.reference}")
+        except RecordRefused as error:
+            return WriteResult.rejected(cancellation.reference, error.message)
+        return WriteResult.done(cancellation.reference)
+
+
+def lines_of(order: OutboundOrder) -> dict[str, str]:
+    return {line.sku: f"{line.quantity:f}" for line in order.lines}

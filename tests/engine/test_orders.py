@@ -280,17 +280,6 @@ def test_an_unsent_order_follows_its_sale(world: World) -> None:
     assert PickOrder.objects.get().note == "gift wrap"
 
 
-def test_a_change_after_sending_is_shown_not_sent(world: World) -> None:
-    sale = world.sell(note="first")
-    world.download()
-    world.deliver()
-    world.store.update_sale(sale["id"], note="too late")
-    assert world.download().counts == {"differs": 1}
-    assert world.order(sale).note == "first"
-    assert "Changed in the cart after it was sent: note" in world.order(sale).events.last().message
-    assert Alert.objects.get().kind == "changed_after_sending"
-
-
 class TestCancelling:
     def test_before_sending_it_is_never_sent(self, world: World) -> None:
         sale = world.sell()
