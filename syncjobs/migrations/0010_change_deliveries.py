@@ -7,7 +7,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('carts', '0012_order_changes'),
+        ('carts', '0013_order_changes'),
         ('syncjobs', '0009_reconciliation'),
     ]
 

@@ -7,7 +7,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('carts', '0011_reconciliation'),
+        ('carts', '0012_webhook_care'),
     ]
 
     operations = [
