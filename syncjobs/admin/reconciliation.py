@@ -158,7 +158,7 @@ class MismatchAdmin(PageAdmin):
             .order_by("-total")
         ]
         reports = scoped(Reconciliation.objects.select_related("cart"), request.user, self.merchant_path)
-        context = {"causes": causes, "reports": list(reports[:5]), "trend": trend(reports)}
+        context = {"title": "Reconciliation", "causes": causes, "reports": list(reports[:5]), "trend": trend(reports)}
         page: HttpResponse = super().changelist_view(request, {**context, **(extra_context or {})})
         return page
 
