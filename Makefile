@@ -11,7 +11,7 @@ PROCESSES ?= 2
 CHECK_SETTINGS := DJANGO_SETTINGS_MODULE=tests.settings
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint bench lock screenshots
+.PHONY: help install demo test lint bench chaos lock screenshots
 .DELETE_ON_ERROR:
 
 help: ## this list
@@ -42,6 +42,9 @@ lint: install ## style, types, import rules, migrations, lock files
 
 bench: install ## measures against a floor in the same run (ARGS is passed on)
 	$(BIN)/python -m benchmarks $(ARGS)
+
+chaos: install ## ten thousand orders through faults and kills, and the count afterwards (ARGS is passed on)
+	$(BIN)/python -m tests.chaos $(ARGS)
 
 COMPILE = uv pip compile --quiet --python-version 3.11 --universal --generate-hashes --no-emit-index-url --no-header $(ARGS)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -115,6 +116,8 @@ class FaultPlan:
 
     def __init__(self) -> None:
         self._faults: list[Fault] = []
+        self._at_random: list[tuple[float, Fault]] = []
+        self._dice = random.Random()
         self._lock = threading.Lock()
 
     def add(self, fault: Fault) -> None:
@@ -127,9 +130,17 @@ class FaultPlan:
         with self._lock:
             self._faults.append(fault)
 
+    def add_at_random(self, share: float, fault: Fault, seed: int | None = None) -> None:
+        """This happens to ``share`` (0 to 1) of the calls that match and have no fault of their own."""
+        with self._lock:
+            if seed is not None:
+                self._dice.seed(seed)
+            self._at_random.append((share, fault))
+
     def clear(self) -> None:
         with self._lock:
             self._faults.clear()
+            self._at_random.clear()
 
     def take(self, method: str, template: str) -> Fault | None:
         """The fault for this call, if any; uses up one of its times."""
@@ -145,4 +156,11 @@ class FaultPlan:
                     if fault.times <= 0:
                         self._faults.remove(fault)
                 return fault
+            throw = self._dice.random() if self._at_random else 0.0
+            for share, fault in self._at_random:
+                if not fault.matches(method, template):
+                    continue
+                if throw < share:
+                    return fault
+                throw -= share
         return None

@@ -225,6 +225,12 @@ class SandboxServer:
         kind = fault or ("delay" if status is None else "")
         self._faults.add(Fault(match, times, after, status, kind, delay, retry_after, retry_after_seconds, accepted))
 
+    def fail_at_random(
+        self, share: float, status: int | None = None, fault: str = "", *, match: str = "", retry_after_seconds: int = 1
+    ) -> None:
+        """Like ``fail``, but for a ``share`` (0 to 1) of the calls, until the faults are cleared."""
+        self._faults.add_at_random(share, Fault(match, None, 0, status, fault, 0.0, "", retry_after_seconds, False))
+
     def clear_faults(self) -> None:
         self._faults.clear()
 
