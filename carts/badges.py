@@ -26,6 +26,7 @@ TONES: Mapping[str, str] = {
     # pick orders
     "open": "info",
     "partly_shipped": "warn",
+    "refused": "bad",
     # refunds
     "not_sent": "quiet",
     # runs, deliveries, webhooks

@@ -39,6 +39,7 @@ def shipment_record(shipment: PickShipment) -> ShipmentRecord:
 STATES = {
     PickOrder.Status.SHIPPED: SentOrderState.SHIPPED,
     PickOrder.Status.CANCELLED: SentOrderState.CANCELLED,
+    PickOrder.Status.REFUSED: SentOrderState.CANCELLED,
 }
 
 

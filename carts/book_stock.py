@@ -162,6 +162,15 @@ def needs_of(lines: Iterable[PickLine]) -> dict[StockKey, Decimal]:
     return total((line.pick_order.location_id, line.sku_key, line.open_quantity) for line in lines)
 
 
+def take_off(pick_order: PickOrder, status: str, reason: str) -> None:
+    """Takes an open order off the list: its goods are free again. Called with the book locked."""
+    reserve(needs_of(pick_order.lines.select_related("pick_order")), +1)
+    word = pick_order.Status(status).label
+    pick_order.status = status
+    pick_order.note = f"{pick_order.note}\n{word}: {reason}".strip() if reason else pick_order.note
+    pick_order.save(update_fields=["status", "note", "updated_at"])
+
+
 def total(quantities: Iterable[tuple[int, str, Decimal]]) -> dict[StockKey, Decimal]:
     sums: dict[StockKey, Decimal] = {}
     for place, key, quantity in quantities:

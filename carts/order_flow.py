@@ -117,6 +117,21 @@ def cancellation_refused(order_id: int, reason: str) -> Order:
         return order
 
 
+def refused_there(order_id: int, reason: str, *, hold: bool = False) -> bool:
+    """The warehouse has it and will not ship it: it waits for a person, held or in error. One whose cancellation was asked
+    for is cancelled. False when it is not at the warehouse any more."""
+    with transaction.atomic():
+        order = locked(order_id)
+        if order.status != Status.AT_WAREHOUSE:
+            return False
+        if order.cancel_requested_at:
+            finish_cancel(order, f"Cancelled: the warehouse does not ship it. {reason}".strip(), HUB)
+            return True
+        change(order, Status.HELD if hold else Status.ERROR, problem=reason)
+        note(order, "held" if hold else "error", reason)
+        return True
+
+
 def sent(order: Order, at: datetime) -> None:
     """The warehouse has it. Called by the outbox with the order locked, inside its transaction."""
     if order.status in NOT_SENT:

@@ -63,6 +63,10 @@ def with_operators_app(connector: str, credentials: Mapping[str, Any]) -> dict[s
 
 def resources_of(connection: Connection) -> dict[str, Any]:
     """What this connection's connector needs from the hub's own database."""
+    if connection.role == Role.WAREHOUSE and connection.connector == "rest":
+        from carts.rest_book import RestBook
+
+        return {"book": RestBook(connection.pk)}
     if connection.role == Role.WAREHOUSE:
         from carts.warehouse_book import WarehouseBook
 

@@ -21,8 +21,10 @@ refund_ready = Signal()
 refund_withdrawn = Signal()
 # The built-in warehouse closed a return. Arguments: warehouse, reference, came (False: it will not come), actor.
 return_closed = Signal()
-# Something changed in the built-in warehouse's book. Arguments: warehouse, what ("shipments" or "stock").
+# Something changed in the built-in warehouse's book. Arguments: warehouse, what ("shipments", "answers" or "stock").
 book_changed = Signal()
+# Something that the WMS behind a REST warehouse wants to know. Arguments: warehouse, topic, subject (plain JSON values).
+wms_told = Signal()
 # Someone clicked Test. Arguments: connection, ok.
 connection_tested = Signal()
 # A stock adjustment, or a step of a stock transfer, may go to its warehouse now. Arguments: document.

@@ -1,4 +1,4 @@
-"""The built-in warehouse's book: orders to pick, what was shipped, stock and products, in the hub's own database.
+"""The book of a warehouse in the hub: orders to pick, what was shipped, stock and products, in the hub's own database.
 
 One law holds the numbers together: ``available = on_hand - what open pick lines need`` at every location. Receiving an
 order lowers ``available``, cancelling gives it back, shipping lowers ``on_hand``. A SKU without a stock row is picked by
@@ -20,6 +20,7 @@ from django.utils import timezone
 from carts import book_changes, book_documents, book_products, book_returns
 from carts.book_changes import order_values, pick_line
 from carts.book_checks import BookError, LocationFinder, check_fields, check_lines, parts_to_ship
+from carts.book_leases import shipped_in_spite
 from carts.book_ledger import BY_HAND, Cause, Why
 from carts.book_records import level_record, product_page, sent_order_record, shipment_record
 from carts.book_stock import (
@@ -32,6 +33,7 @@ from carts.book_stock import (
     parts_of,
     reserve,
     set_stock,
+    take_off,
     total,
 )
 from carts.change_feed import database_trouble, read_changes
@@ -168,12 +170,7 @@ class WarehouseBook:
                     f"Order {pick_order} was {part} shipped and cannot be cancelled any more.",
                     "Tell the customer, and take the goods back as a return.",
                 )
-            if pick_order.status == Status.OPEN:
-                reserve(needs_of(pick_order.lines.select_related("pick_order")), +1)
-                pick_order.status = Status.CANCELLED
-                pick_order.note = f"{pick_order.note}\nCancelled: {reason}".strip() if reason else pick_order.note
-                pick_order.save(update_fields=["status", "note", "updated_at"])
-            return WriteResult.done(reference, str(pick_order.pk))
+            return self._cancel(pick_order, reason)
 
     def change(self, change: OutboundOrderChange) -> WriteResult:
         """Makes an order of which nothing was shipped what the shop wants now. The same change again is done. Raises
@@ -214,6 +211,8 @@ class WarehouseBook:
                     return booked
             if order.status == Status.CANCELLED:
                 raise BookError(f"Order {order} was cancelled. Do not ship it.")
+            if order.status == Status.REFUSED:
+                raise BookError(f"Order {order} was refused. Do not ship it, unless it comes again.")
             if order.status == Status.SHIPPED:
                 raise BookError(f"Order {order} was already shipped; nothing is open.")
             all_lines = list(order.lines.all())
@@ -241,6 +240,8 @@ class WarehouseBook:
             rest = any(line.open_quantity for line in all_lines)
             order.status = Status.PARTLY_SHIPPED if rest else Status.SHIPPED
             order.save(update_fields=["status", "updated_at"])
+            if order.cancel_requested_at:
+                shipped_in_spite(warehouse, order)
             book_changed.send(Warehouse, warehouse=warehouse, what="shipments")
             return shipment
 
@@ -341,6 +342,12 @@ class WarehouseBook:
             yield product_page(page, after)
 
     # Inside
+
+    def _cancel(self, pick_order: PickOrder, reason: str) -> WriteResult:
+        """Called with the book locked, for an order of which nothing was shipped."""
+        if pick_order.status == Status.OPEN:
+            take_off(pick_order, Status.CANCELLED, reason)
+        return WriteResult.done(pick_order.reference, str(pick_order.pk))
 
     def _locations(self) -> QuerySet[Location]:
         return Location.objects.filter(warehouse_id=self.warehouse_pk)

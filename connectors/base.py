@@ -35,6 +35,7 @@ PORTS: dict[Role, dict[Function, type]] = {
         Function.REFUND_SENDING: ports.RefundWriter,
         Function.STOCK_ADJUSTMENT_SYNC: ports.StockAdjustmentWriter,
         Function.STOCK_TRANSFER_SYNC: ports.StockTransferWriter,
+        Function.ORDER_CANCEL_PICKUP: ports.OrderAnswerReader,
         Function.SHIPMENT_PICKUP: ports.ShipmentReader,
         Function.INVENTORY_PICKUP: ports.InventoryReader,
         Function.PRODUCT_PICKUP: ports.ProductReader,

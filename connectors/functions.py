@@ -29,6 +29,7 @@ class Function(StrEnum):
     ORDER_SENDING = "order_sending"
     ORDER_CANCEL_DOWNLOAD = "order_cancel_download"
     ORDER_CANCELLATION_SENDING = "order_cancellation_sending"
+    ORDER_CANCEL_PICKUP = "order_cancel_pickup"
     SHIPMENT_PICKUP = "shipment_pickup"
     SHIPMENT_CONFIRMATION = "shipment_confirmation"
     INVENTORY_PICKUP = "inventory_pickup"
@@ -110,6 +111,12 @@ WAREHOUSE_FUNCTIONS: dict[Function, FunctionFacts] = {
     Function.ORDER_SENDING: FunctionFacts(Lane.ORDERS, 0, None, "Sends new orders to the warehouse."),
     Function.ORDER_CANCELLATION_SENDING: FunctionFacts(
         Lane.ORDERS, 0, None, "Asks the warehouse to cancel an order that it already has."
+    ),
+    Function.ORDER_CANCEL_PICKUP: FunctionFacts(
+        Lane.ORDERS,
+        5,
+        None,
+        "Takes from the warehouse which orders it refused or gave up, and what it says to cancellations.",
     ),
     Function.SHIPMENT_PICKUP: FunctionFacts(
         Lane.ORDERS, 5, None, "Takes shipments and tracking numbers from the warehouse."

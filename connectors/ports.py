@@ -19,6 +19,7 @@ from connectors.records import (
     LevelChange,
     LevelRecord,
     LocationRecord,
+    OrderAnswerRecord,
     OrderRecord,
     OutboundCancellation,
     OutboundOrder,
@@ -141,6 +142,14 @@ class ShipmentAcknowledger(Protocol):
 
 
 @runtime_checkable
+class OrderAnswerReader(Protocol):
+    def read_answers(self, cursor: str) -> Iterator[Page[OrderAnswerRecord]]:
+        """What the warehouse decided, since ``cursor``, about orders that it was given. An answer that does not hold any
+        more is not among them."""
+        ...
+
+
+@runtime_checkable
 class OrderWriter(Protocol):
     def order_batch_size(self) -> int:
         """How many orders one ``send_orders`` call may hold."""
@@ -156,7 +165,8 @@ class OrderWriter(Protocol):
 @runtime_checkable
 class CancellationWriter(Protocol):
     def cancel_order(self, cancellation: OutboundCancellation) -> WriteResult:
-        """Idempotent: cancelling what is already cancelled is done. A refusal is a rejected result."""
+        """Idempotent: cancelling what is already cancelled is done. A refusal is a rejected result. ``WriteResult.asked``:
+        the warehouse decides later, and ``OrderAnswerReader`` tells."""
         ...
 
 

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 CONNECTORS: dict[str, str] = {
     "vend": "connectors.vend.connector.VendConnector",
     "builtin": "connectors.builtin.connector.BuiltinWarehouse",
+    "rest": "connectors.rest.connector.RestWarehouse",
     "threepl": "connectors.threepl.connector.ThreePLConnector",
     "integration_manager": "connectors.integration_manager.connector.IntegrationManagerWarehouse",
 }

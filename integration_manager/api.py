@@ -10,6 +10,8 @@ from rest_framework.routers import DefaultRouter
 from carts.api.alerts import AlertViewSet
 from carts.api.catalogue import CustomerViewSet, ProductViewSet
 from carts.api.connectors import ConnectorViewSet
+from carts.api.pick_orders import PickOrderViewSet
+from carts.api.pick_returns import PickReturnViewSet
 from carts.api.places import LocationViewSet, OutletViewSet
 from carts.api.stock import InventoryViewSet
 from syncjobs.api.calls import ApiCallViewSet
@@ -30,6 +32,8 @@ VIEW_SETS = {
     "outlets": OutletViewSet,
     "orders": OrderViewSet,
     "refunds": RefundViewSet,
+    "pick-orders": PickOrderViewSet,
+    "pick-returns": PickReturnViewSet,
     "inventory": InventoryViewSet,
     "products": ProductViewSet,
     "customers": CustomerViewSet,

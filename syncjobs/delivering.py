@@ -222,7 +222,7 @@ def store_outcomes(connection: Connection, kind: str, outcomes: Sequence[Outcome
         for outcome in done if kind != Kind.ORDER else ():
             finish(outcome.delivery, cast(WriteResult, outcome.result).remote_id, now)
             if kind == Kind.CANCELLATION:
-                order_flow.cancellation_accepted(outcome.delivery.own_order.pk)
+                cancellation_delivered(outcome.delivery, cast(WriteResult, outcome.result))
             elif outcome.delivery.change_id is not None:
                 change_flow.done(outcome.delivery.change_id, now)
             elif outcome.delivery.refund is not None:
@@ -289,6 +289,14 @@ def orders_arrived(connection: Connection, done: Sequence[Outcome], now: datetim
     Delivery.objects.bulk_update(deliveries, ["remote_id"])
     Delivery.objects.filter(pk__in=[delivery.pk for delivery in deliveries]).update(**finished(now))
     close_failures(connection, [delivery.pk for delivery in deliveries])
+
+
+def cancellation_delivered(delivery: Delivery, result: WriteResult) -> None:
+    """The warehouse cancelled it, or was asked to: then Order Cancel Pickup brings its answer."""
+    if result.answer_later:
+        order_flow.note(delivery.own_order, "cancel_asked", f"{delivery.connection} has it and was asked to cancel it.")
+    else:
+        order_flow.cancellation_accepted(delivery.own_order.pk)
 
 
 def finish(delivery: Delivery, remote_id: str, now: datetime) -> None:

@@ -20,6 +20,7 @@ from django.db.models import Q
 from django.utils import timezone
 from django_q.tasks import async_task
 
+from carts.book_leases import cancel_all_given_back
 from connectors.functions import Lane
 from syncjobs import inbox, outbox, runner
 from syncjobs.connector_cache import OpenConnectors
@@ -192,9 +193,10 @@ def run_some(owner: str, lanes: Sequence[Lane], slice_seconds: float, keeper: Le
 
 
 def sweep() -> None:
-    """Takes up what dead workers left behind."""
+    """Takes up what dead workers and pickers left behind."""
     runner.recover_abandoned()
     outbox.recover_abandoned()
+    cancel_all_given_back(timezone.now())
 
 
 class Clock:

@@ -144,6 +144,7 @@ REPROCESS: dict[Function, Callable[[FailedRecord, str], None]] = {
     Function.STOCK_TRANSFER_SYNC: send_document_again,
     Function.INVENTORY_SYNC: level_again,
     Function.INVENTORY_PICKUP: run_again,
+    Function.ORDER_CANCEL_PICKUP: run_again,
     Function.SHIPMENT_PICKUP: run_again,
     Function.PRODUCT_PICKUP: run_again,
     Function.PRODUCT_DETAIL_SYNC: push_again,

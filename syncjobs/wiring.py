@@ -13,7 +13,11 @@ from syncjobs.call_log import log_for
 from syncjobs.models import Run, Schedule
 from syncjobs.schedule import hurry, request_run, setting_saved
 
-FUNCTION_OF_BOOK_CHANGE = {"shipments": Function.SHIPMENT_PICKUP, "stock": Function.INVENTORY_PICKUP}
+FUNCTION_OF_BOOK_CHANGE = {
+    "shipments": Function.SHIPMENT_PICKUP,
+    "answers": Function.ORDER_CANCEL_PICKUP,
+    "stock": Function.INVENTORY_PICKUP,
+}
 
 
 def connect() -> None:

@@ -36,6 +36,11 @@ def make_builtin_warehouse(merchant: Merchant | None = None, **fields: Any) -> W
     return warehouse
 
 
+def make_rest_warehouse(merchant: Merchant | None = None, **fields: Any) -> Warehouse:
+    """A warehouse whose WMS works through the REST API."""
+    return make_builtin_warehouse(merchant, **{"connector": "rest", **fields})
+
+
 def make_location(warehouse: Warehouse, **fields: Any) -> Location:
     number = next(NUMBERS)
     return Location.objects.create(

@@ -1,4 +1,4 @@
-"""The pick list of the built-in warehouse: what waits to be packed, and Mark shipped."""
+"""The pick list of warehouses in the hub: what waits to be packed, and Mark shipped."""
 
 from __future__ import annotations
 
@@ -9,13 +9,14 @@ from django.db.models import Count, DecimalField, F, Prefetch, Q, QuerySet, Sum,
 from django.db.models.functions import Coalesce, Greatest
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import URLPattern, path
+from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from unfold.decorators import display
 
 from carts.admin.base import MerchantFilter, PageAdmin, PersonAction, WarehouseFilter, person
 from carts.admin.filters import StateFilter
-from carts.badges import clock, muted, quantity, state_badge
+from carts.badges import clock, due, muted, quantity, state_badge
 from carts.book_checks import BookError
 from carts.forms.orders import ParcelForm, ShipForm
 from carts.models import Order, PickOrder, PickShipmentLine
@@ -30,6 +31,36 @@ def ship_all(pick_order: PickOrder, actor: str, data: dict[str, Any]) -> str:
     parcel = {name: data[name] for name in ("carrier", "method", "tracking_number", "tracking_url")}
     WarehouseBook(pick_order.warehouse_id).ship(pick_order, None, **parcel, shipped_by=actor)
     return f"Order {pick_order} is marked as shipped."
+
+
+def where_it_is(pick_order: PickOrder) -> str:
+    """What the WMS of a REST warehouse does with it, in a few words; "" for other warehouses."""
+    if pick_order.status not in WAITING:
+        return pick_order.answer_reason
+    if pick_order.cancel_requested_at:
+        return "to be cancelled: the WMS has not answered"
+    if pick_order.acknowledged_at:
+        return f"in the WMS {pick_order.wms_id}".strip()
+    return f"fetched by {pick_order.lease_holder}" if pick_order.is_leased(timezone.now()) else ""
+
+
+def wms_facts(pick_order: PickOrder) -> list[tuple[str, str | SafeString]]:
+    """What the WMS of a REST warehouse did so far."""
+    if pick_order.warehouse.connector != "rest":
+        return []
+    leased = pick_order.is_leased(timezone.now()) and pick_order.lease_until
+    facts = [
+        ("Fetched", clock(pick_order.fetched_at) if pick_order.fetched_at else "not yet"),
+        ("Held by", format_html("{}, lease ends {}", pick_order.lease_holder, due(leased)) if leased else ""),
+        ("Acknowledged", clock(pick_order.acknowledged_at) if pick_order.acknowledged_at else "not yet"),
+        ("Its number there", pick_order.wms_id),
+        ("Asked to cancel", clock(pick_order.cancel_requested_at) if pick_order.cancel_requested_at else ""),
+        (
+            "Answer",
+            f"{pick_order.get_answer_display()}: {pick_order.answer_reason}".strip(": ") if pick_order.answer else "",
+        ),
+    ]
+    return [(label, value) for label, value in facts if value]
 
 
 class PickStatusFilter(StateFilter):
@@ -55,7 +86,7 @@ class PickOrderAdmin(PageAdmin):
     refusals = (BookError,)
     noun = ("order", "orders")
     empty_title = "Nothing to pick"
-    empty_text = "Orders for the built-in warehouse appear here as soon as they arrive, the oldest first."
+    empty_text = "Orders for warehouses of the hub's own appear here as soon as they arrive, the oldest first."
     person_actions = (
         PersonAction(
             key="ship_all",
@@ -90,10 +121,10 @@ class PickOrderAdmin(PageAdmin):
     @display(description="State", ordering="status")
     def state(self, pick_order: PickOrder) -> SafeString:
         shown = state_badge(pick_order.status, pick_order.get_status_display())
-        if pick_order.changed_at and pick_order.status == Status.OPEN:
-            when = clock(pick_order.changed_at)
-            return format_html('{}<span class="im-cell-note im-quiet">Changed {}</span>', shown, when)
-        return shown
+        words: str | SafeString = where_it_is(pick_order)
+        if not words and pick_order.changed_at and pick_order.status == Status.OPEN:
+            words = format_html("Changed {}", clock(pick_order.changed_at))
+        return format_html('{}<span class="im-cell-note im-quiet">{}</span>', shown, words) if words else shown
 
     @display(description="Customer", ordering="customer_name")
     def customer(self, pick_order: PickOrder) -> str | SafeString:
@@ -143,6 +174,7 @@ class PickOrderAdmin(PageAdmin):
             "shipments": list(shipments),
             "can_ship": pick_order.status in WAITING and any(line.open_quantity for line in lines),
             "order": order,
+            "wms": wms_facts(pick_order),
         }
 
     def ship_view(self, request: HttpRequest, object_id: str) -> HttpResponse:

@@ -1,13 +1,18 @@
-"""The built-in warehouse's own book: orders to pick and what was shipped. Its stock is ``StockLevel``."""
+"""The book of a warehouse in the hub: orders to pick and what was shipped. Its stock is ``StockLevel``."""
 
 from __future__ import annotations
 
+from datetime import datetime
 from decimal import Decimal
 
 from django.db import models
+from django.db.models import Q
 
 from carts.models.connections import Location, Warehouse
 from carts.models.fields import QuantityField
+from connectors.records import OrderAnswer
+
+ANSWERS = [(one.value, one.value.replace("_", " ").capitalize()) for one in OrderAnswer]
 
 
 class PickOrder(models.Model):
@@ -18,6 +23,7 @@ class PickOrder(models.Model):
         PARTLY_SHIPPED = "partly_shipped", "Partly shipped"
         SHIPPED = "shipped", "Shipped"
         CANCELLED = "cancelled", "Cancelled"
+        REFUSED = "refused", "Refused"
 
     warehouse = models.ForeignKey(Warehouse, on_delete=models.CASCADE, related_name="pick_orders")
     location = models.ForeignKey(Location, on_delete=models.PROTECT, related_name="pick_orders")
@@ -35,13 +41,47 @@ class PickOrder(models.Model):
     changed_at = models.DateTimeField(null=True, blank=True)
     changed_how = models.TextField(blank=True, help_text="The last change of the shop, in words, for whoever picks.")
 
+    # Where a WMS works on it through the REST API. A lease keeps it from other pickers until it ends; an acknowledged
+    # order is the WMS's own.
+    lease_holder = models.CharField(max_length=120, blank=True, default="")
+    lease_until = models.DateTimeField(null=True, blank=True)
+    fetched_at = models.DateTimeField(null=True, blank=True)
+    acknowledged_at = models.DateTimeField(null=True, blank=True)
+    wms_id = models.CharField("id in the WMS", max_length=200, blank=True, default="")
+    cancel_requested_at = models.DateTimeField(null=True, blank=True)
+    cancel_reason = models.CharField(max_length=300, blank=True, default="")
+    # What the WMS decided, as long as it holds.
+    answer = models.CharField(max_length=30, blank=True, default="", choices=ANSWERS)
+    answer_reason = models.CharField(max_length=500, blank=True, default="")
+    answered_at = models.DateTimeField(null=True, blank=True)
+
     class Meta:
         ordering = ["received_at", "pk"]
         constraints = [models.UniqueConstraint(fields=["warehouse", "reference"], name="pick_order_is_unique")]
-        indexes = [models.Index(fields=["warehouse", "status", "received_at"], name="pick_list")]
+        indexes = [
+            models.Index(fields=["warehouse", "status", "received_at"], name="pick_list"),
+            models.Index(
+                fields=["warehouse", "received_at"],
+                condition=Q(status__in=["open", "partly_shipped"], acknowledged_at__isnull=True),
+                name="pick_orders_to_fetch",
+            ),
+            models.Index(fields=["warehouse", "answered_at"], condition=~Q(answer=""), name="pick_order_answers"),
+            models.Index(
+                fields=["lease_until"],
+                condition=Q(status="open", acknowledged_at__isnull=True, cancel_requested_at__isnull=False),
+                name="pick_order_given_back",
+            ),
+        ]
 
     def __str__(self) -> str:
         return self.number
+
+    def is_leased(self, now: datetime) -> bool:
+        return self.lease_until is not None and self.lease_until > now
+
+    def is_with_wms(self, now: datetime) -> bool:
+        """Does the WMS have it, for good or for the time of a lease?"""
+        return self.acknowledged_at is not None or self.is_leased(now)
 
 
 class PickLine(models.Model):

@@ -21,6 +21,8 @@ from connectors.records.movements import (
 from connectors.records.orders import (
     CancellationRecord,
     ChargeRecord,
+    OrderAnswer,
+    OrderAnswerRecord,
     OrderLineRecord,
     OrderRecord,
     PaymentRecord,
@@ -57,6 +59,8 @@ __all__ = [
     "LevelChange",
     "LevelRecord",
     "LocationRecord",
+    "OrderAnswer",
+    "OrderAnswerRecord",
     "OrderLineRecord",
     "OrderRecord",
     "OutboundCancellation",

@@ -19,6 +19,12 @@ class WriteResult:
     remote_id: str = ""
     reason: str = ""
     fix: str = ""
+    # Done, but the remote was only asked: what it decides comes later, by another way.
+    answer_later: bool = False
+
+    @classmethod
+    def asked(cls, reference: str, remote_id: str = "") -> WriteResult:
+        return cls(reference=reference, ok=True, remote_id=remote_id, answer_later=True)
 
     @classmethod
     def done(cls, reference: str, remote_id: str = "") -> WriteResult:

@@ -132,6 +132,25 @@ class CancellationRecord:
     cancelled_at: datetime | None = None
 
 
+class OrderAnswer(StrEnum):
+    """What a warehouse can decide about an order that it was given."""
+
+    REFUSED = "refused"  # it will not ship it
+    HELD = "held"  # it cannot ship it as it is; a person must look
+    CANCELLED = "cancelled"  # it is cancelled there, because it was asked to or by itself
+    CANCELLATION_REFUSED = "cancellation_refused"  # it was asked to cancel it and will not
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrderAnswerRecord:
+    """A warehouse's decision about the order that it knows as ``order_reference``."""
+
+    order_reference: str
+    answer: OrderAnswer
+    answered_at: datetime
+    reason: str = ""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ShipmentLineRecord:
     """``line_reference`` is the ``OutboundLine.reference`` the warehouse was given; else the SKU decides."""

@@ -12,6 +12,7 @@ from connectors.ports import (
     CancellationWriter,
     InventoryReader,
     LocationReader,
+    OrderAnswerReader,
     OrderChangeWriter,
     OrderWriter,
     ProductReader,
@@ -22,6 +23,7 @@ from connectors.ports import (
 from connectors.records import (
     LevelRecord,
     LocationRecord,
+    OrderAnswerRecord,
     OutboundCancellation,
     OutboundOrder,
     OutboundOrderChange,
@@ -47,6 +49,7 @@ class ThreePLConnector(
     RefundWriter,
     StockAdjustmentWriter,
     ShipmentReader,
+    OrderAnswerReader,
     InventoryReader,
     ProductReader,
     LocationReader,
@@ -128,7 +131,10 @@ class ThreePLConnector(
     # --- from the warehouse ------------------------------------------------------------------------------------------
 
     def read_shipments(self, cursor: str) -> Iterator[Page[ShipmentRecord]]:
-        return shipments.read(self.client, self.options, cursor)
+        return shipments.read_shipments(self.client, self.options, cursor)
+
+    def read_answers(self, cursor: str) -> Iterator[Page[OrderAnswerRecord]]:
+        return shipments.read_answers(self.client, self.options, cursor)
 
     def read_levels(self, cursor: str) -> Iterator[Page[LevelRecord]]:
         return stock.read_levels(self.client, self.options)

@@ -1,13 +1,15 @@
-"""What the warehouse closed: one shipment per package, with its tracking number and what lies in it."""
+"""What the warehouse closed: one shipment per package, with its tracking number and what lies in it; and what it
+cancelled."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, time, timedelta
+from typing import TypeAlias, TypeVar
 
 import msgspec
 
-from connectors.records import Page, Reject, ShipmentLineRecord, ShipmentRecord
+from connectors.records import OrderAnswer, OrderAnswerRecord, Page, Reject, ShipmentLineRecord, ShipmentRecord
 from connectors.threepl import shapes
 from connectors.threepl.client import Rows, ThreePLClient
 from connectors.threepl.errors import Unreadable
@@ -16,12 +18,25 @@ from connectors.threepl.shapes import text
 
 # An order may be seen a little later than the time it carries.
 OVERLAP = timedelta(minutes=5)
+RecordT = TypeVar("RecordT")
+Convert: TypeAlias = Callable[[shapes.Order, ThreePLOptions], list[RecordT]]
+
 # The field that every order of ours carries beside its reference, for orders that came back without their external id.
 CART_NAME = "CartName"
 
 
-def read(client: ThreePLClient, options: ThreePLOptions, cursor: str) -> Iterator[Page[ShipmentRecord]]:
-    """Shipments of the orders closed since ``cursor``, a time of the warehouse's own.
+def read_shipments(client: ThreePLClient, options: ThreePLOptions, cursor: str) -> Iterator[Page[ShipmentRecord]]:
+    return closed_orders(client, options, cursor, shipment_records)
+
+
+def read_answers(client: ThreePLClient, options: ThreePLOptions, cursor: str) -> Iterator[Page[OrderAnswerRecord]]:
+    return closed_orders(client, options, cursor, answers_of)
+
+
+def closed_orders(
+    client: ThreePLClient, options: ThreePLOptions, cursor: str, convert: Convert[RecordT]
+) -> Iterator[Page[RecordT]]:
+    """What the orders closed since ``cursor``, a time of the warehouse's own, come to.
 
     Each page of orders is asked for from the time of the last one before it, so that an order that is opened again
     meanwhile does not push another one out of sight.
@@ -31,7 +46,7 @@ def read(client: ThreePLClient, options: ThreePLOptions, cursor: str) -> Iterato
     sorted_so_far = True
     while True:
         for rows in client.closed_orders(start):
-            page, times, in_order = shipments_of(rows, options)
+            page, times, in_order = page_of(rows, options, convert)
             newest = max([newest, *times], key=sortable)
             sorted_so_far = sorted_so_far and in_order
             if sorted_so_far or rows.is_last:
@@ -63,9 +78,9 @@ def sortable(moment: str) -> datetime:
     return found if found.tzinfo is not None else found.replace(tzinfo=UTC)
 
 
-def shipments_of(rows: Rows, options: ThreePLOptions) -> tuple[Page[ShipmentRecord], list[str], bool]:
-    """(the shipments of a page of orders, the times of the orders, whether these are in order)."""
-    records: list[ShipmentRecord] = []
+def page_of(rows: Rows, options: ThreePLOptions, convert: Convert[RecordT]) -> tuple[Page[RecordT], list[str], bool]:
+    """(what a page of orders comes to, the times of the orders, whether these are in order)."""
+    records: list[RecordT] = []
     rejects: list[Reject] = []
     times: list[str] = []
     skipped = 0
@@ -73,10 +88,9 @@ def shipments_of(rows: Rows, options: ThreePLOptions) -> tuple[Page[ShipmentReco
         try:
             order = shapes.read(row, shapes.Order)
             times.append(order.closed_at)
-            if not (order.is_shipped and is_ours(order)):
-                skipped += 1
-                continue
-            records += shipment_records(order, options)
+            found = convert(order, options) if is_ours(order) else []
+            records += found
+            skipped += not found
         except Unreadable as error:
             rejects.append(Reject(external_id=reference_in(row), reason=str(error), payload=msgspec.json.encode(row)))
     moments = [sortable(moment) for moment in times]
@@ -97,9 +111,9 @@ def is_ours(order: shapes.Order) -> bool:
 def shipment_records(order: shapes.Order, options: ThreePLOptions) -> list[ShipmentRecord]:
     """One for each package; one for each tracking number, or for the whole order, where no packages are told. Raises
     ``Unreadable``."""
-    if not order.id or not order.closed_at:
-        raise Unreadable(f"Order {order.reference} is closed, but has no id or no date.")
-    shipped_at = shapes.moment(order.closed_at, options.zone).astimezone(UTC)
+    if not order.is_shipped:
+        return []
+    shipped_at = closed_at(order, options)
     packages = order.read_only.packages or order.packages
     if packages:
         parts = parts_of(order, packages)
@@ -118,6 +132,27 @@ def shipment_records(order: shapes.Order, options: ThreePLOptions) -> list[Shipm
         )
         for external_id, number, lines in parts
     ]
+
+
+def answers_of(order: shapes.Order, options: ThreePLOptions) -> list[OrderAnswerRecord]:
+    """Raises ``Unreadable``."""
+    if not order.is_cancelled:
+        return []
+    return [
+        OrderAnswerRecord(
+            order_reference=order.reference,
+            answer=OrderAnswer.CANCELLED,
+            answered_at=closed_at(order, options),
+            reason="It was cancelled in 3PL Warehouse Manager.",
+        )
+    ]
+
+
+def closed_at(order: shapes.Order, options: ThreePLOptions) -> datetime:
+    """Raises ``Unreadable``."""
+    if not order.id or not order.closed_at:
+        raise Unreadable(f"Order {order.reference} is closed, but has no id or no date.")
+    return shapes.moment(order.closed_at, options.zone).astimezone(UTC)
 
 
 Part = tuple[str, str, tuple[ShipmentLineRecord, ...]]

@@ -36,6 +36,7 @@ PREVIEWED = (
     Function.ORDER_DOWNLOAD,
     Function.INVENTORY_SYNC,
     Function.ORDER_SENDING,
+    Function.ORDER_CANCEL_PICKUP,
     Function.SHIPMENT_PICKUP,
     Function.INVENTORY_PICKUP,
     Function.PRODUCT_PICKUP,

@@ -31,6 +31,7 @@ FLOWS: dict[tuple[Role, Function], str] = {
     (Role.WAREHOUSE, Function.REFUND_SENDING): "syncjobs.flows.sending.deliver_refunds",
     (Role.WAREHOUSE, Function.STOCK_ADJUSTMENT_SYNC): "syncjobs.flows.sending.deliver_adjustments",
     (Role.WAREHOUSE, Function.STOCK_TRANSFER_SYNC): "syncjobs.flows.sending.deliver_transfers",
+    (Role.WAREHOUSE, Function.ORDER_CANCEL_PICKUP): "syncjobs.flows.order_answers.pull_answers",
     (Role.WAREHOUSE, Function.SHIPMENT_PICKUP): "syncjobs.flows.shipments.pull_shipments",
     (Role.WAREHOUSE, Function.INVENTORY_PICKUP): "syncjobs.flows.inventory_pickup.pull_levels",
     (Role.WAREHOUSE, Function.PRODUCT_PICKUP): "syncjobs.flows.catalogue.pull_products",

@@ -16,6 +16,8 @@ from carts.models import (
     Merchant,
     Order,
     Outlet,
+    PickOrder,
+    PickReturn,
     Product,
     Refund,
     RefundLine,
@@ -108,7 +110,12 @@ def make_world(merchant: Merchant) -> World:
         connection=cart, run=run, method="GET", url="https://shop.example/sales", status=200, started_at=PLACED_AT
     )
     ApiCallBody.objects.create(call=call, request=b"", response=ApiCallBody.pack('{"data": []}'))
+    pick_return = PickReturn.objects.create(
+        warehouse=warehouse, location=location, reference=refund.reference, number=refund.number, placed_at=PLACED_AT
+    )
     rows = [
+        PickOrder.objects.get(warehouse=warehouse),
+        pick_return,
         warehouse,
         cart,
         location,

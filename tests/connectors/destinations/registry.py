@@ -8,6 +8,7 @@ from tests.connectors.destinations.destination import Destination
 
 DESTINATIONS: dict[str, str] = {
     "builtin": "tests.connectors.destinations.builtin.BuiltinDestination",
+    "rest": "tests.connectors.destinations.rest.RestDestination",
     "threepl": "tests.connectors.destinations.threepl.ThreePLDestination",
     "integration_manager": "tests.connectors.destinations.integration_manager.IntegrationManagerDestination",
 }

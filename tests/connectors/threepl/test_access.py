@@ -239,6 +239,7 @@ def test_what_it_can_do() -> None:
     assert ThreePLConnector.functions(Role.WAREHOUSE) == (
         Function.ORDER_SENDING,
         Function.ORDER_CANCELLATION_SENDING,
+        Function.ORDER_CANCEL_PICKUP,
         Function.SHIPMENT_PICKUP,
         Function.INVENTORY_PICKUP,
         Function.PRODUCT_PICKUP,
