@@ -1,18 +1,21 @@
 """Stock documents of the shops in the built-in warehouse's book: adjustments, and transfers in two steps.
 
 The goods of a transfer leave one location when it is sent and are at the other when it is received; in between they are
-at neither. An SKU of which the warehouse keeps no stock cannot move: it is named in the result, the others are booked.
+at neither. An SKU of which the warehouse keeps no stock cannot move: it is named in the result, the others are booked. One
+that it keeps at another location only gets its entry where the goods arrive.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from decimal import Decimal
+
+from django.utils import timezone
 
 from carts.book_checks import BookError, LocationFinder, check_quantity
 from carts.book_ledger import Cause, Why
-from carts.book_stock import StockKey, lock_book, move, total
-from carts.models import BookedDocument, Location, Warehouse
+from carts.book_stock import StockKey, lock_book, locked_levels, move, open_needs, store, total
+from carts.models import BookedDocument, Location, StockLevel, Warehouse
 from carts.models.catalogue import sku_key
 from carts.signals import book_changed
 from connectors.records import (
@@ -58,6 +61,7 @@ def adjust(warehouse_pk: int, places: LocationFinder, adjustment: OutboundStockA
         note=f"{WORDS[adjustment.kind]} {adjustment.note}".strip(),
         actor=adjustment.cart_name,
     )
+    open_entries(warehouse, quantities, adjustment.lines)
     moved = move(quantities, why)
     return booked(warehouse, Kind.ADJUSTMENT, adjustment, quantities.keys() - moved)
 
@@ -71,18 +75,45 @@ def transfer(warehouse_pk: int, places: LocationFinder, step: OutboundStockTrans
     try:
         start, end = places.find_for_order(step.from_location_id), places.find_for_order(step.to_location_id)
         out = quantities_at(start, step.lines, -1) if step.step is not TransferStep.RECEIVED else {}
-        into = quantities_at(end, step.lines) if step.step is not TransferStep.SENT else {}
+        arriving = quantities_at(end, step.lines)
     except BookError as error:
         return WriteResult.rejected(step.reference, str(error), error.fix)
-    quantities = {**out, **into}
+    quantities = {**out, **(arriving if step.step is not TransferStep.SENT else {})}
     why = Why(
         cause=Cause.TRANSFER,
         document=step.number,
         note=f"{STEP_WORDS[step.step]}, {start} to {end} {step.note}".strip(),
         actor=step.cart_name,
     )
+    open_entries(warehouse, arriving, step.lines)
     moved = move(quantities, why)
     return booked(warehouse, Kind.TRANSFER, step, quantities.keys() - moved)
+
+
+def open_entries(
+    warehouse: Warehouse, quantities: Mapping[StockKey, Decimal], lines: Iterable[OutboundStockLine]
+) -> None:
+    """Stock rows for goods that arrive at a location that had none of them, if the warehouse keeps them elsewhere."""
+    arriving = {key for key, quantity in quantities.items() if quantity > 0}
+    missing = arriving - locked_levels(arriving).keys()
+    rows = StockLevel.objects.filter(location__warehouse=warehouse, sku_key__in={key for _, key in missing})
+    kept = set(rows.values_list("sku_key", flat=True))
+    names = {sku_key(line.sku): line.sku.strip() for line in lines}
+    needs = open_needs(warehouse.pk, missing)
+    now = timezone.now()
+    store(
+        StockLevel(
+            location_id=place,
+            sku=names[key],
+            sku_key=key,
+            available=-needs.get((place, key), Decimal(0)),
+            on_hand=Decimal(0),
+            read_at=now,
+            changed_at=now,
+        )
+        for place, key in sorted(missing)
+        if key in kept
+    )
 
 
 def quantities_at(place: Location, lines: Iterable[OutboundStockLine], sign: int = 1) -> dict[StockKey, Decimal]:
@@ -105,6 +136,8 @@ def booked(
     keys = {key for _, key in unknown}
     skus = sorted({line.sku for line in document.lines if sku_key(line.sku) in keys})
     remark = f"The warehouse keeps no stock of {', '.join(skus)} there." if skus else ""
+    if skus and keys >= {sku_key(line.sku) for line in document.lines}:
+        return WriteResult.rejected(document.reference, remark, "Enter their stock there first, then send it again.")
     entry = BookedDocument.objects.create(
         warehouse=warehouse, kind=kind, reference=document.reference, number=document.number[:120], remark=remark
     )

@@ -28,8 +28,6 @@ class BuiltinDestination(Destination):
     marks = (pytest.mark.django_db,)
     lacks = {
         Capability.CHANGES: "Whoever picks sees the change in the alert; the pick list is not rewritten.",
-        Capability.ADJUSTMENTS: "Its stock is set on the Stock page or by REST.",
-        Capability.TRANSFERS: "Its stock is set on the Stock page or by REST.",
         Capability.UNKNOWN_SKUS: "It takes any SKU: it has no catalogue that an article must be in.",
         Capability.LOST_ANSWERS: "An order and the word that it arrived are one transaction.",
         Capability.REFUSED_ACCESS: OWN_DATABASE,
