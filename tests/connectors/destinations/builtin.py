@@ -27,7 +27,6 @@ class BuiltinDestination(Destination):
     key = "builtin"
     marks = (pytest.mark.django_db,)
     lacks = {
-        Capability.CHANGES: "Whoever picks sees the change in the alert; the pick list is not rewritten.",
         Capability.UNKNOWN_SKUS: "It takes any SKU: it has no catalogue that an article must be in.",
         Capability.LOST_ANSWERS: "An order and the word that it arrived are one transaction.",
         Capability.REFUSED_ACCESS: OWN_DATABASE,

@@ -10,15 +10,11 @@ import pytest
 
 from carts.models import ApiToken
 from tests.connectors.destinations.builtin import BuiltinDestination
-from tests.connectors.destinations.capabilities import Capability
 from tests.factories import make_rest_warehouse
 
 
 class RestDestination(BuiltinDestination):
     key = "rest"
-    lacks = {
-        capability: words for capability, words in BuiltinDestination.lacks.items() if capability != Capability.CHANGES
-    }
 
     @classmethod
     @contextmanager
