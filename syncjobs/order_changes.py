@@ -177,7 +177,7 @@ def is_other_customer(order: Order, record: OrderRecord, references: References)
     customer = references.customers.get(record.customer_id)
     if customer is None:
         return bool(order.customer_id and not record.customer_id)
-    return customer.id != order.customer_id
+    return customer.id != (order.customer.current.pk if order.customer else None)
 
 
 def without_tracking(order: Order, note: str) -> str:

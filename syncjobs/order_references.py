@@ -51,8 +51,9 @@ def load_references(cart: Cart, records: Iterable[OrderRecord]) -> References:
             found.products[external_id] = KnownProduct(sku, name, ships)
         found.missing_products = product_ids - found.products.keys()
     if customer_ids:
-        for customer in Customer.objects.filter(connection_id=cart.pk, external_id__any_of=customer_ids):
-            found.customers[customer.external_id] = known_customer(customer)
+        customers = Customer.objects.filter(connection_id=cart.pk, external_id__any_of=customer_ids)
+        for customer in customers.select_related("survivor"):
+            found.customers[customer.external_id] = known_customer(customer.current)
         found.missing_customers = customer_ids - found.customers.keys()
     return found
 

@@ -20,7 +20,7 @@ from carts.admin.filters import StateFilter
 from carts.admin.scoping import works_here
 from carts.badges import badge, clock, money, muted
 from carts.forms.stock import ProductForm
-from carts.models import Customer, Product, StockLevel, Warehouse
+from carts.models import Customer, Order, Product, StockLevel, Warehouse
 from carts.product_csv import import_products, price_lists, product_header, product_rows
 
 EDITED = ("sku", "name", "barcode", "brand", "description", "prices", "is_active")
@@ -180,7 +180,7 @@ class CustomerAdmin(PageAdmin):
     page_template = "admin/hub/customer.html"
     list_display = ("shown_name", "email", "phone", "where", "updated")
     list_filter = (ConnectionFilter, MerchantFilter)
-    list_select_related = ("connection",)
+    list_select_related = ("connection", "survivor")
     search_fields = ("first_name", "last_name", "company", "email", "code")
     search_help_text = "Name or e-mail"
     ordering = ("-updated_at", "-pk")
@@ -190,7 +190,8 @@ class CustomerAdmin(PageAdmin):
     @display(description="Customer", ordering="last_name")
     def shown_name(self, customer: Customer) -> SafeString | str:
         name = customer.display_name or customer.code or customer.external_id
-        return format_html("{} {}", name, badge("Walk-in")) if customer.is_walk_in else name
+        words = state_in_cart(customer)
+        return format_html("{} {}", name, badge(words)) if words else name
 
     @display(description="Cart", ordering="connection__name")
     def where(self, customer: Customer) -> str:
@@ -201,4 +202,17 @@ class CustomerAdmin(PageAdmin):
         return clock(customer.updated_at)
 
     def page_context(self, request: HttpRequest, customer: Customer) -> dict[str, Any]:
-        return {"orders": list(customer.orders.order_by("-placed_at")[:20])}
+        people = [customer.pk, *customer.merged.values_list("pk", flat=True)]
+        orders = Order.objects.filter(customer__in=people)
+        return {
+            "orders": list(orders.order_by("-placed_at", "-pk")[:20]),
+            "merged": list(customer.merged.order_by("pk")[:20]),
+        }
+
+
+def state_in_cart(customer: Customer) -> str:
+    if customer.is_walk_in:
+        return "Walk-in"
+    if customer.merged_into:
+        return "Merged"
+    return "Deleted" if customer.deleted else ""

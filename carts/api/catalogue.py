@@ -190,6 +190,7 @@ class CustomerSerializer(HubSerializer):
             "bill_to",
             "is_walk_in",
             "deleted",
+            "survivor",
             "updated_at",
         ]
         read_only_fields = fields

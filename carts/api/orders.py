@@ -20,7 +20,7 @@ from carts.api.filters import IdFilter, MomentFilter, StableOrderingFilter
 from carts.api.scoping import MerchantScopedMixin, actor_of
 from carts.api.shipments import NewShipmentSerializer, ShipmentSerializer, book_shipment
 from carts.change_flow import OPEN, last_word
-from carts.models import Order, OrderChange, OrderEvent, OrderLine, Shipment, ShipmentLine
+from carts.models import Customer, Order, OrderChange, OrderEvent, OrderLine, Shipment, ShipmentLine
 from carts.order_edits import EditInvalid, change_unsent
 from carts.order_flow import TransitionRefused
 
@@ -180,7 +180,7 @@ class OrderFilter(django_filters.FilterSet):
     cart = IdFilter()
     warehouse = IdFilter()
     location = IdFilter()
-    customer = IdFilter()
+    customer = IdFilter(method="of_customer", label="Orders of customers that were merged into this one included.")
     status = django_filters.MultipleChoiceFilter(
         choices=Order.Status.choices, distinct=False, label="May be given several times."
     )
@@ -199,6 +199,10 @@ class OrderFilter(django_filters.FilterSet):
         method="find", label="A part of the number, reference, external id, customer's name or e-mail."
     )
     ordering = StableOrderingFilter(fields=["placed_at", "stored_at", "updated_at", "number", "total", "status"])
+
+    def of_customer(self, rows: QuerySet[Order], name: str, customer_id: int) -> QuerySet[Order]:
+        people = Customer.objects.filter(Q(pk=customer_id) | Q(survivor=customer_id))
+        return rows.filter(customer__in=people.order_by().values("pk"))
 
     def with_change(self, rows: QuerySet[Order], name: str, state: str) -> QuerySet[Order]:
         return rows.filter(pk__in=OrderChange.objects.filter(status=state).order_by().values("order_id"))

@@ -154,14 +154,29 @@ class Customer(models.Model):
     bill_to = models.JSONField(default=dict, blank=True)
     is_walk_in = models.BooleanField(default=False)
     deleted = models.BooleanField(default=False)
+    merged_into = models.CharField(
+        max_length=120, blank=True, help_text="The cart's id of the customer that took this one's place."
+    )
+    survivor = models.ForeignKey(
+        "self", on_delete=models.SET_NULL, null=True, blank=True, related_name="merged", db_index=False
+    )
     updated_at = models.DateTimeField(auto_now=True)
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["connection", "external_id"], name="customer_is_unique")]
-        indexes = [models.Index(fields=["connection", "email"], condition=~Q(email=""), name="customer_by_email")]
+        indexes = [
+            models.Index(fields=["connection", "email"], condition=~Q(email=""), name="customer_by_email"),
+            models.Index(fields=["connection", "merged_into"], condition=~Q(merged_into=""), name="customer_merged"),
+            models.Index(fields=["survivor"], condition=Q(survivor__isnull=False), name="customer_survivor"),
+        ]
 
     def __str__(self) -> str:
         return self.display_name or self.code or self.external_id
+
+    @property
+    def current(self) -> Customer:
+        """The customer that counts now: of one that was merged the one that took its place."""
+        return self.survivor or self
 
     @property
     def display_name(self) -> str:

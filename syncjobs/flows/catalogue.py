@@ -15,6 +15,7 @@ from connectors.ports import CustomerReader, ProductReader
 from connectors.records import CustomerRecord, Page, ProductRecord
 from syncjobs.context import RunContext
 from syncjobs.failures import failures_of_rejects, record_failures
+from syncjobs.merged_customers import follow_merges
 from syncjobs.models import Run, Schedule
 from syncjobs.schedule import request_run, schedule_of
 
@@ -53,6 +54,7 @@ CUSTOMER_COLUMNS = [
     "bill_to",
     "is_walk_in",
     "deleted",
+    "merged_into",
     "updated_at",
 ]
 
@@ -173,6 +175,7 @@ def store_customers(connection: Connection, records: Sequence[CustomerRecord]) -
         unique_fields=["connection", "external_id"],
         update_fields=CUSTOMER_COLUMNS,
     )
+    follow_merges(connection, list(newest))
 
 
 def customer_of(connection: Connection, record: CustomerRecord) -> Customer:
@@ -190,6 +193,7 @@ def customer_of(connection: Connection, record: CustomerRecord) -> Customer:
         bill_to=record.bill_to.as_dict() if record.bill_to else {},
         is_walk_in=record.is_walk_in,
         deleted=record.deleted,
+        merged_into=record.merged_into[:120],
         updated_at=timezone.now(),
     )
 

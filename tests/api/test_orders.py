@@ -11,7 +11,7 @@ import pytest
 from django.utils import timezone
 from rest_framework.test import APIClient
 
-from carts.models import Cart, Order, OrderChange, OrderEvent
+from carts.models import Cart, Customer, Order, OrderChange, OrderEvent
 from carts.order_content import content_of
 from syncjobs.models import Delivery
 from tests.api.worlds import World, at_warehouse
@@ -204,6 +204,16 @@ def test_only_address_and_note_can_be_changed(client: APIClient, order: Order) -
     order.refresh_from_db()
     assert (order.status, order.total) == ("new", Decimal(20))
     assert not OrderEvent.objects.filter(order=order).exists()
+
+
+def test_orders_of_a_merged_customer_are_found_by_the_one_that_is_left(
+    client: APIClient, world: World, order: Order
+) -> None:
+    ada = Customer.objects.create(connection=world[Cart], external_id="ada")
+    twin = Customer.objects.create(connection=world[Cart], external_id="twin", merged_into="ada", survivor=ada)
+    Order.objects.filter(pk=order.pk).update(customer=twin)
+    assert found(client, customer=ada.pk) == found(client, customer=twin.pk) == {order.pk}
+    assert client.get(f"/api/v1/customers/{twin.pk}/").json()["survivor"] == ada.pk
 
 
 def test_a_change_of_the_shop_is_shown_and_decided(client: APIClient, world: World, order: Order) -> None:
