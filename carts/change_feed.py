@@ -66,7 +66,9 @@ def read_changes(rows: QuerySet[ModelT], moment: str, cursor: str, size: int) ->
     more = True
     while more:
         with database_trouble(RemoteUnavailable):
-            page = list(rows.filter(position.filter(moment)).order_by(moment, "pk")[: size + 1])
+            changed = rows.filter(position.filter(moment))
+            # Mostly nothing changed, and that is a much shorter question.
+            page = list(changed.order_by(moment, "pk")[: size + 1]) if changed.exists() else []
         more = len(page) > size
         page = page[:size]
         if more:

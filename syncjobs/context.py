@@ -187,15 +187,15 @@ def load_ahead(runs: Sequence[Run]) -> None:
     for all of them."""
     if len(runs) < 2:
         return
-    ids = [run.connection_id for run in runs]
-    connections: dict[int, Connection] = {
-        **Warehouse.objects.select_related("merchant").in_bulk(ids),
-        **Cart.objects.select_related("merchant", "warehouse", "location", "outlet").in_bulk(ids),
-    }
+    ids = {run.connection_id for run in runs}
+    connections: dict[int, Connection] = {**Warehouse.objects.select_related("merchant").in_bulk(ids)}
+    if carts := ids - connections.keys():
+        connections |= Cart.objects.select_related("merchant", "warehouse", "location", "outlet").in_bulk(carts)
     schedules = {
         (schedule.connection_id, schedule.function): schedule
-        for schedule in Schedule.objects.filter(connection_id__in=ids).select_related("setting")
+        for schedule in Schedule.objects.filter(connection_id__in=ids)
     }
     for run in runs:
-        run.loaded_connection = connections.get(run.connection_id)  # type: ignore[attr-defined]
+        if run.connection_id in connections:
+            run.connection = run.loaded_connection = connections[run.connection_id]  # type: ignore[attr-defined]
         run.loaded_schedule = schedules.get((run.connection_id, run.feed))  # type: ignore[attr-defined]

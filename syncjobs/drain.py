@@ -27,6 +27,7 @@ from syncjobs.connector_cache import OpenConnectors
 from syncjobs.delivering import deliver_next
 from syncjobs.latency import count_latencies
 from syncjobs.models import Delivery, DrainSlot, Run, WebhookEvent
+from syncjobs.outcomes import IdleRuns
 from syncjobs.schedule import dispatch_due
 from syncjobs.timing import LEASE, TIMING
 from syncjobs.webhook_turns import look_after_next
@@ -181,15 +182,21 @@ def anything_due() -> bool:
 
 
 def run_some(owner: str, lanes: Sequence[Lane], slice_seconds: float, keeper: LeaseKeeper) -> int:
-    """Claims a handful of runs and executes them; what could not be started within a second goes back at once."""
+    """Claims a handful of runs and executes them; what could not be started in time goes back at once."""
     runs = runner.claim_runs(owner, lanes, runner.CLAIM_AT_ONCE)
+    idle = IdleRuns(owner)
     started = time.monotonic()
-    for position, run in enumerate(runs):
-        if position and (time.monotonic() - started > 1.0 or keeper.stopping):
-            runner.give_back(runs[position:])
-            return position
-        runner.execute(run, owner, seconds=slice_seconds, stopping=lambda: keeper.stopping)
-    return len(runs)
+    try:
+        for position, run in enumerate(runs):
+            if position and (time.monotonic() - started > TIMING.shared_run_slice or keeper.stopping):
+                runner.give_back(runs[position:])
+                return position
+            is_last = position == len(runs) - 1
+            seconds = slice_seconds if is_last else min(slice_seconds, TIMING.shared_run_slice)
+            runner.execute(run, owner, seconds=seconds, stopping=lambda: keeper.stopping, idle=idle)
+        return len(runs)
+    finally:
+        idle.mark()
 
 
 def sweep() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 
 from django.db.models import F
@@ -26,9 +27,22 @@ def note_connection_success(connection: Connection, now: datetime) -> None:
         Delivery.objects.filter(
             connection_id=connection.pk, state=Delivery.State.RETRY, error_kind__in=TRANSIENT_KINDS, run_at__gt=now
         ).update(run_at=now)
-    elif connection.last_success_at is None or now - connection.last_success_at > SUCCESS_IS_NEWS_AFTER:
+    elif success_is_news(connection, now):
         Connection.objects.filter(pk=connection.pk).update(last_success_at=now)
     connection.last_success_at = now
+
+
+def note_connections_success(connections: Iterable[Connection], now: datetime) -> None:
+    """The same for many connections without trouble. One that somebody else writes to just now is left out: its success
+    is no news then."""
+    old = [one.pk for one in connections if success_is_news(one, now)]
+    if old:
+        free = Connection.objects.filter(pk__in=old).order_by("pk").select_for_update(skip_locked=True)
+        Connection.objects.filter(pk__in=list(free.values_list("pk", flat=True))).update(last_success_at=now)
+
+
+def success_is_news(connection: Connection, now: datetime) -> bool:
+    return connection.last_success_at is None or now - connection.last_success_at > SUCCESS_IS_NEWS_AFTER
 
 
 TRANSIENT_KINDS = ("unavailable", "contract", "outcome_unknown")

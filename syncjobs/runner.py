@@ -1,4 +1,4 @@
-"""Runs runs: claims them, executes their flow, and turns what happens into state, alerts and the next date."""
+"""Runs runs: claims them, executes their flow, gives them back. How they end is in ``outcomes``."""
 
 from __future__ import annotations
 
@@ -10,65 +10,60 @@ from django.db import IntegrityError, transaction
 from django.db.models import Exists, F, OuterRef, Q
 from django.utils import timezone
 
-from carts.alerting import clear_alert, raise_alert
 from carts.encryption import CredentialsUnreadable
-from carts.models import Connection
-from connectors.errors import (
-    ConfigurationInvalid,
-    ConnectorError,
-    ContractBroken,
-    OutcomeUnknown,
-    RateLimited,
-    RemoteUnavailable,
-)
+from connectors.errors import ConfigurationInvalid, ConnectorError, RateLimited
 from connectors.functions import Function, Lane, Role
+from connectors.registry import connector_class
 from syncjobs.budgets import load_budgets, save_budgets
 from syncjobs.context import LeaseLost, RunContext, SliceOver, load_ahead
 from syncjobs.flows import flow_of
-from syncjobs.health import note_connection_failure, note_connection_success
 from syncjobs.log_context import working_on
-from syncjobs.models import Run, Schedule
-from syncjobs.retry import LADDER, jittered
+from syncjobs.models import Run
+from syncjobs.outcomes import IdleRuns, alert_about, failed, succeeded
 from syncjobs.timing import LEASE
 
 logger = logging.getLogger(__name__)
 
 State = Run.State
-CLAIM_AT_ONCE = 10
+CLAIM_AT_ONCE = 50
 # A run whose worker died this often is not tried again by itself.
 MOST_ATTEMPTS = 5
 TRIES_TO_REQUEUE = 3
-# A single failure of the network is no reason to wake anyone.
-FAILURES_BEFORE_ALERT = 2
 
 
 def claim_runs(owner: str, lanes: Sequence[Lane], limit: int = 1, now: datetime | None = None) -> list[Run]:
-    """Takes up to ``limit`` due runs, oldest first, at most one per connection: a run may need another function of its
-    connection done first, which must not wait in the same hands. The conditional update and the database's unique
-    constraint decide between workers."""
+    """Takes due runs, oldest first: one that calls a remote system, because that may take long, or up to ``limit`` of
+    those that only look into the hub's own database. The conditional update and the database's unique constraint decide
+    between workers."""
     now = now or timezone.now()
+    ids = due_runs(lanes, limit, now)
+    if not ids:
+        return []
+    values = {"state": State.RUNNING, "lease_owner": owner, "lease_until": now + LEASE, "started_at": now}
+    claimed = claim(ids, values)
+    runs = list(Run.objects.filter(pk__in=claimed, lease_owner=owner).order_by("pk"))
+    load_ahead(runs)
+    return runs
+
+
+def due_runs(lanes: Sequence[Lane], limit: int, now: datetime) -> list[int]:
+    """Ids of what may be claimed together, at most one per connection: a run may need another function of its connection
+    done first, which must not wait in the same hands."""
     busy = Run.objects.filter(connection=OuterRef("connection"), feed=OuterRef("feed"), state=State.RUNNING)
     candidates = list(
         Run.objects.filter(state=State.QUEUED, run_at__lte=now, lane__in=lanes)
         .filter(Q(connection__resting_until__isnull=True) | Q(connection__resting_until__lte=now) | Q(trigger="person"))
         .filter(~Exists(busy))
         .order_by("run_at", "pk")
-        .values_list("pk", "connection_id")[: limit * 4]
+        .values_list("pk", "connection_id", "connection__connector")[: limit * 4]
     )
     chosen: dict[int, int] = {}
-    for pk, connection_id in candidates:
-        if len(chosen) < limit:
+    for pk, connection_id, connector in candidates:
+        if connector_class(connector).stores_in_hub:
             chosen.setdefault(connection_id, pk)
-    ids = list(chosen.values())
-    if not ids:
-        return []
-    values = {"state": State.RUNNING, "lease_owner": owner, "lease_until": now + LEASE, "started_at": now}
-    claimed = claim(ids, values)
-    runs = list(
-        Run.objects.filter(pk__in=claimed, lease_owner=owner).select_related("connection__merchant").order_by("pk")
-    )
-    load_ahead(runs)
-    return runs
+        elif not chosen:
+            return [pk]
+    return list(chosen.values())[:limit]
 
 
 def claim(ids: list[int], values: dict[str, object]) -> list[int]:
@@ -96,8 +91,23 @@ def claim_run(run_id: int, owner: str) -> Run | None:
 
 
 def give_back(runs: Sequence[Run]) -> None:
-    """Unstarted runs return to the queue."""
-    for run in runs:
+    """Unstarted runs of one owner return to the queue, to the places they had. Two statements, unless equal runs were
+    queued meanwhile."""
+    if not runs:
+        return
+    ours = Run.objects.filter(
+        pk__in=[run.pk for run in runs], state=State.RUNNING, lease_owner=runs[0].lease_owner
+    ).order_by("pk")
+    equal = ("connection", "function", "full", "dry_run")
+    twins = Run.objects.filter(state=State.QUEUED, **{name: OuterRef(name) for name in equal})
+    try:
+        with transaction.atomic():
+            ours.filter(~Exists(twins)).update(
+                state=State.QUEUED, attempts=F("attempts") - 1, lease_owner="", lease_until=None
+            )
+    except IntegrityError:
+        logger.info("an equal run was queued at this very moment")
+    for run in ours:
         requeue(run, timezone.now(), counted=False)
 
 
@@ -163,10 +173,12 @@ def execute(
     seconds: float | None = None,
     progress: Callable[[Run], None] | None = None,
     stopping: Callable[[], bool] = lambda: False,
+    idle: IdleRuns | None = None,
 ) -> Run:
-    """Executes a claimed run to its end, its slice's end, or its failure. Never raises for remote trouble."""
+    """Executes a claimed run to its end, its slice's end, or its failure. Never raises for remote trouble. A run that
+    found nothing to do is handed to ``idle``, if there is one, and still has to be marked as done."""
     with working_on(run=run.pk, function=run.function, connection=run.connection_id):
-        return execute_slice(run, owner, seconds, progress, stopping)
+        return execute_slice(run, owner, seconds, progress, stopping, idle)
 
 
 def execute_slice(
@@ -175,6 +187,7 @@ def execute_slice(
     seconds: float | None,
     progress: Callable[[Run], None] | None,
     stopping: Callable[[], bool],
+    idle: IdleRuns | None,
 ) -> Run:
     context = RunContext(run, owner, seconds=seconds, progress=progress, stopping=stopping)
     try:
@@ -196,6 +209,8 @@ def execute_slice(
         logger.exception("run %s (%s) met a fault of the hub", run.pk, run)
         failed(context, error)
     else:
+        if idle is not None and idle.takes(context):
+            return run
         succeeded(context)
     finally:
         context.close()
@@ -216,119 +231,3 @@ def check_may_run(context: RunContext) -> None:
         raise ConfigurationInvalid(f"{connection} is switched off.", fix="Switch the connection on, then run it again.")
     if not connection.merchant.is_active:
         raise ConfigurationInvalid(f"Merchant {connection.merchant} is switched off.", fix="Switch the merchant on.")
-
-
-def succeeded(context: RunContext) -> None:
-    run, now = context.run, timezone.now()
-    values = {
-        "state": State.DONE,
-        "finished_at": now,
-        "counts": run.counts,
-        "pages": run.pages,
-        "cursor_before": run.cursor_before,
-        "cursor_after": run.cursor_after,
-        "preview": run.preview,
-        "error": "",
-        "error_kind": "",
-        "fix": "",
-        "lease_owner": "",
-        "lease_until": None,
-    }
-    mine = Run.objects.filter(pk=run.pk, state=State.RUNNING, lease_owner=context.owner)
-    # One commit instead of three waits for the disk. The connection's row comes before the schedules': its success may
-    # hurry the schedules of its other functions.
-    with transaction.atomic():
-        if not mine.update(**values):
-            return
-        for name, value in values.items():
-            setattr(run, name, value)
-        if run.dry_run:
-            return
-        note_connection_success(context.connection, now)
-        schedule = context.schedule
-        had_trouble = schedule.failures or schedule.last_error
-        Schedule.objects.filter(pk=schedule.pk).update(failures=0, last_error="", last_success_at=now)
-        if had_trouble:
-            for kind in ALERT_KINDS:
-                clear_alert(context.connection.merchant_id, kind, alert_key(run))
-
-
-def failed(context: RunContext, error: Exception) -> None:
-    """Permanent or transient trouble: the run fails, the schedule backs off, one alert says what to do."""
-    run, now = context.run, timezone.now()
-    kind, message, fix = describe(error)
-    values = {
-        "state": State.FAILED,
-        "finished_at": now,
-        "counts": run.counts,
-        "pages": run.pages,
-        "error_kind": kind,
-        "error": message,
-        "fix": fix,
-        "lease_owner": "",
-        "lease_until": None,
-    }
-    if not Run.objects.filter(pk=run.pk, state=State.RUNNING, lease_owner=context.owner).update(**values):
-        return
-    if run.dry_run:
-        return
-    schedule = context.schedule
-    failures = schedule.failures + 1
-    wait = jittered(LADDER[min(failures, len(LADDER)) - 1])
-    interval = timedelta(minutes=schedule.setting.minutes or 15)
-    next_run_at = now + (min(wait, interval) if isinstance(error, ConfigurationInvalid) else wait)
-    Schedule.objects.filter(pk=schedule.pk).update(failures=failures, last_error=message, next_run_at=next_run_at)
-    transient = isinstance(error, RemoteUnavailable | OutcomeUnknown)
-    note_connection_failure(context.connection, message, now, transient=transient or isinstance(error, ContractBroken))
-    if not transient or failures >= FAILURES_BEFORE_ALERT:
-        alert_about(run, kind, message, fix)
-
-
-ALERT_KINDS = (
-    "authentication",
-    "permission",
-    "configuration",
-    "outlet_address",
-    "unavailable",
-    "outcome_unknown",
-    "contract",
-    "refused",
-    "credentials",
-    "worker",
-    "fault",
-    "error",
-)
-
-
-def alert_key(run: Run) -> str:
-    return f"{run.connection_id}:{run.feed}"
-
-
-def alert_about(run: Run, kind: str, message: str, fix: str) -> None:
-    connection = run.connection
-    raise_alert(
-        connection.merchant,
-        kind,
-        alert_key(run),
-        message if kind == "outlet_address" else f"{connection}: {message}",
-        fix=fix,
-        link=connection_link(connection),
-        connection=connection,
-    )
-
-
-def connection_link(connection: Connection) -> str:
-    return f"/admin/carts/{connection.role}/{connection.pk}/change/"
-
-
-def describe(error: Exception) -> tuple[str, str, str]:
-    """(kind, message, fix) of whatever ended a run, in words."""
-    if isinstance(error, ConnectorError):
-        return error.kind, error.message, error.fix
-    if isinstance(error, CredentialsUnreadable):
-        return "credentials", str(error), "Ask the operator to look at CREDENTIALS_KEYS."
-    return (
-        "fault",
-        f"A fault in the hub itself: {type(error).__name__}. Nothing was lost; the run will be tried again.",
-        "Report this with the worker's log.",
-    )

@@ -1,0 +1,182 @@
+"""How a run ended: its state, its schedule, the health of its connection, and one alert that says what to do."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from django.db import transaction
+from django.utils import timezone
+
+from carts.alerting import clear_alert, raise_alert
+from carts.encryption import CredentialsUnreadable
+from carts.models import Connection
+from connectors.errors import (
+    ConfigurationInvalid,
+    ConnectorError,
+    ContractBroken,
+    OutcomeUnknown,
+    RemoteUnavailable,
+)
+from syncjobs.context import RunContext
+from syncjobs.health import note_connection_failure, note_connection_success, note_connections_success
+from syncjobs.models import Run, Schedule
+from syncjobs.retry import LADDER, jittered
+
+State = Run.State
+# A single failure of the network is no reason to wake anyone.
+FAILURES_BEFORE_ALERT = 2
+
+
+DONE = {"state": State.DONE, "error": "", "error_kind": "", "fix": "", "lease_owner": "", "lease_until": None}
+
+
+def succeeded(context: RunContext) -> None:
+    run, now = context.run, timezone.now()
+    values = {
+        **DONE,
+        "finished_at": now,
+        "counts": run.counts,
+        "pages": run.pages,
+        "cursor_before": run.cursor_before,
+        "cursor_after": run.cursor_after,
+        "preview": run.preview,
+    }
+    mine = Run.objects.filter(pk=run.pk, state=State.RUNNING, lease_owner=context.owner)
+    # One commit instead of three waits for the disk. The connection's row comes before the schedules': its success may
+    # hurry the schedules of its other functions.
+    with transaction.atomic():
+        if not mine.update(**values):
+            return
+        for name, value in values.items():
+            setattr(run, name, value)
+        if run.dry_run:
+            return
+        note_connection_success(context.connection, now)
+        schedule = context.schedule
+        had_trouble = schedule.failures or schedule.last_error
+        Schedule.objects.filter(pk=schedule.pk).update(failures=0, last_error="", last_success_at=now)
+        if had_trouble:
+            for kind in ALERT_KINDS:
+                clear_alert(context.connection.merchant_id, kind, alert_key(run))
+
+
+class IdleRuns:
+    """Runs of one owner that found nothing to do, marked as done together: one commit in place of one each.
+
+    Until then they stay RUNNING under their leases. If the worker dies, somebody runs them again and finds nothing again.
+    """
+
+    def __init__(self, owner: str) -> None:
+        self.owner = owner
+        self._contexts: list[RunContext] = []
+
+    def takes(self, context: RunContext) -> bool:
+        """Takes a run that ended well, unless there is more to say about it than that."""
+        run, schedule, connection = context.run, context.schedule, context.connection
+        had_trouble = (
+            schedule.failures or schedule.last_error or connection.failures_in_a_row or connection.resting_until
+        )
+        if run.pages or run.counts or run.preview or run.dry_run or had_trouble:
+            return False
+        self._contexts.append(context)
+        return True
+
+    def mark(self) -> None:
+        """Marks those that are still the owner's. Seven statements at most, however many runs."""
+        contexts, self._contexts = self._contexts, []
+        if not contexts:
+            return
+        now = timezone.now()
+        ours = Run.objects.filter(
+            pk__in=[context.run.pk for context in contexts], state=State.RUNNING, lease_owner=self.owner
+        )
+        with transaction.atomic():
+            still = set(ours.select_for_update().order_by("pk").values_list("pk", flat=True))
+            contexts = [context for context in contexts if context.run.pk in still]
+            Run.objects.filter(pk__in=still).update(**DONE, finished_at=now)
+            moved = [context.run for context in contexts if context.run.cursor_before]
+            Run.objects.bulk_update(moved, ["cursor_before"])
+            note_connections_success([context.connection for context in contexts], now)
+            schedules = Schedule.objects.filter(pk__in=[context.schedule.pk for context in contexts])
+            schedules.update(last_success_at=now)
+
+
+def failed(context: RunContext, error: Exception) -> None:
+    """Permanent or transient trouble: the run fails, the schedule backs off, one alert says what to do."""
+    run, now = context.run, timezone.now()
+    kind, message, fix = describe(error)
+    values = {
+        "state": State.FAILED,
+        "finished_at": now,
+        "counts": run.counts,
+        "pages": run.pages,
+        "error_kind": kind,
+        "error": message,
+        "fix": fix,
+        "lease_owner": "",
+        "lease_until": None,
+    }
+    if not Run.objects.filter(pk=run.pk, state=State.RUNNING, lease_owner=context.owner).update(**values):
+        return
+    if run.dry_run:
+        return
+    schedule = context.schedule
+    failures = schedule.failures + 1
+    wait = jittered(LADDER[min(failures, len(LADDER)) - 1])
+    interval = timedelta(minutes=schedule.setting.minutes or 15)
+    next_run_at = now + (min(wait, interval) if isinstance(error, ConfigurationInvalid) else wait)
+    Schedule.objects.filter(pk=schedule.pk).update(failures=failures, last_error=message, next_run_at=next_run_at)
+    transient = isinstance(error, RemoteUnavailable | OutcomeUnknown)
+    note_connection_failure(context.connection, message, now, transient=transient or isinstance(error, ContractBroken))
+    if not transient or failures >= FAILURES_BEFORE_ALERT:
+        alert_about(run, kind, message, fix)
+
+
+ALERT_KINDS = (
+    "authentication",
+    "permission",
+    "configuration",
+    "outlet_address",
+    "unavailable",
+    "outcome_unknown",
+    "contract",
+    "refused",
+    "credentials",
+    "worker",
+    "fault",
+    "error",
+)
+
+
+def alert_key(run: Run) -> str:
+    return f"{run.connection_id}:{run.feed}"
+
+
+def alert_about(run: Run, kind: str, message: str, fix: str) -> None:
+    connection = run.connection
+    raise_alert(
+        connection.merchant,
+        kind,
+        alert_key(run),
+        message if kind == "outlet_address" else f"{connection}: {message}",
+        fix=fix,
+        link=connection_link(connection),
+        connection=connection,
+    )
+
+
+def connection_link(connection: Connection) -> str:
+    return f"/admin/carts/{connection.role}/{connection.pk}/change/"
+
+
+def describe(error: Exception) -> tuple[str, str, str]:
+    """(kind, message, fix) of whatever ended a run, in words."""
+    if isinstance(error, ConnectorError):
+        return error.kind, error.message, error.fix
+    if isinstance(error, CredentialsUnreadable):
+        return "credentials", str(error), "Ask the operator to look at CREDENTIALS_KEYS."
+    return (
+        "fault",
+        f"A fault in the hub itself: {type(error).__name__}. Nothing was lost; the run will be tried again.",
+        "Report this with the worker's log.",
+    )
