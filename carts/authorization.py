@@ -13,8 +13,11 @@ from django.db import transaction
 from django.utils import timezone
 
 from carts.connection_test import TestReport, run_test
+from carts.credential_store import authorization_key, users_of
+from carts.credentials import credentials_of
 from carts.models import Authorization, Connection
-from carts.remote import credentials_of, open_connector
+from carts.remote import open_connector
+from carts.signals import access_renewed
 from connectors.oauth import OAuthSource, TokenSet
 
 # The session's part: state -> [connection, time]. A state is good once and for ten minutes.
@@ -34,17 +37,20 @@ class NotAuthorised(Exception):
 
 @dataclass(frozen=True)
 class Status:
-    """What the connection's page shows. ``authorised`` is None as long as it uses an access token instead."""
+    """What the connection's page shows. ``authorised`` is None as long as it uses an access token instead. ``others``
+    use the same authorisation."""
 
     label: str
     authorised: Authorization | None
+    others: tuple[str, ...] = ()
 
     @property
     def text(self) -> str:
         if self.authorised is None:
             return "not given yet"
         by = f" by {self.authorised.authorised_by}" if self.authorised.authorised_by else ""
-        return f"given{by} on {self.authorised.authorised_at:%d %b %Y}"
+        shared = f"; also used by {', '.join(self.others)}" if self.others else ""
+        return f"given{by} on {self.authorised.authorised_at:%d %b %Y}{shared}"
 
 
 def redirect_uri() -> str:
@@ -61,8 +67,17 @@ def status_of(connection: Connection) -> Status | None:
         return None
     if credentials.get("access_token"):
         return Status("Authorise", None)
-    authorised = Authorization.objects.filter(connection_id=connection.pk).first()
-    return Status("Authorise again" if authorised else "Authorise", authorised)
+    key = authorization_key(connection)
+    authorised = Authorization.objects.filter(merchant_id=connection.merchant_id, key=key).first()
+    if authorised is None:
+        return Status("Authorise", None)
+    return Status("Authorise again", authorised, tuple(str(other) for other in others_with(connection, key)))
+
+
+def others_with(connection: Connection, key: str) -> list[Connection]:
+    """Who else uses the tokens with this key."""
+    others = [other for other in users_of(connection.merchant_id, key) if other.pk != connection.pk]
+    return [other for other in others if not other.read_credentials().get("access_token")]
 
 
 def begin(session: Any, connection: Connection) -> tuple[str, list[tuple[str, str]]]:
@@ -124,16 +139,21 @@ def finish(connection: Connection, params: Mapping[str, str], by: str) -> TestRe
     finally:
         connector.close()
     keep_authorization(connection, tokens, by)
-    return run_test(connection)
+    report = run_test(connection)
+    for other in others_with(connection, authorization_key(connection)):
+        access_renewed.send(Connection, connection=other)
+    return report
 
 
 def keep_authorization(connection: Connection, tokens: TokenSet, by: str) -> None:
-    """From now on the connection works with these tokens; an access token entered earlier is forgotten."""
+    """From now on the connection works with these tokens, and so does every other one of the merchant with the same
+    store and app; an access token entered earlier is forgotten."""
     now = timezone.now()
     with transaction.atomic(durable=True):
         stored = Connection.objects.select_for_update().get(pk=connection.pk)
         Authorization.objects.update_or_create(
-            connection_id=connection.pk,
+            merchant_id=connection.merchant_id,
+            key=authorization_key(connection),
             defaults={
                 "tokens": tokens.as_json(),
                 "holder": "",

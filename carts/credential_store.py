@@ -20,10 +20,13 @@ from django.db import InterfaceError, OperationalError, connection, transaction
 from django.db.models import Q
 from django.utils import timezone
 
-from carts.encryption import decrypt
+from carts.credentials import credentials_of
+from carts.encryption import CredentialsUnreadable, decrypt
 from carts.models import Authorization, Connection
 from connectors.errors import AuthenticationFailed, RemoteUnavailable
 from connectors.oauth import AUTHORISE, NOT_AUTHORISED, OAuthSource, TokenSet
+from connectors.registry import all_connectors
+from connectors.settings_fields import SettingErrors
 
 logger = logging.getLogger(__name__)
 
@@ -36,10 +39,11 @@ PAUSE_BETWEEN_TRIES_SECONDS = 1.0
 
 
 class StoredTokens:
-    """The ``connectors.oauth.CredentialStore`` of one connection."""
+    """The ``connectors.oauth.CredentialStore`` of all connections with the same key."""
 
-    def __init__(self, connection_id: int) -> None:
-        self.rows = Authorization.objects.filter(connection_id=connection_id)
+    def __init__(self, merchant_id: int, key: str) -> None:
+        self.place = {"merchant_id": merchant_id, "key": key}
+        self.rows = Authorization.objects.filter(**self.place)
 
     def read(self) -> TokenSet | None:
         sealed = self._sealed()
@@ -130,17 +134,13 @@ class StoredTokens:
 class OwnTokens(StoredTokens):
     """The store of a connector that asks for its tokens by itself: there need not be any yet."""
 
-    def __init__(self, connection_id: int) -> None:
-        super().__init__(connection_id)
-        self.connection_id = connection_id
-
     def _renewed(self, stale: TokenSet, renew: Callable[[TokenSet], TokenSet]) -> TokenSet:
         if not self._sealed():
             now = timezone.now()
             nothing = {"tokens": {"access_token": ""}, "authorised_at": now, "renewed_at": now}
             # As durable as ``_update``: the lease is taken on this row.
             with transaction.atomic(durable=True):
-                Authorization.objects.get_or_create(connection_id=self.connection_id, defaults=nothing)
+                Authorization.objects.get_or_create(**self.place, defaults=nothing)
         return super()._renewed(stale, renew)
 
 
@@ -148,8 +148,36 @@ def store_of(connection: Connection) -> StoredTokens | None:
     """Where this connection's tokens are kept; None when its connector has none."""
     kind = connection.connector_class
     if kind.keeps_tokens:
-        return OwnTokens(connection.pk)
-    return StoredTokens(connection.pk) if issubclass(kind, OAuthSource) else None
+        return OwnTokens(connection.merchant_id, authorization_key(connection))
+    if issubclass(kind, OAuthSource):
+        return StoredTokens(connection.merchant_id, authorization_key(connection))
+    return None
+
+
+def authorization_key(connection: Connection) -> str:
+    """Which tokens a connection uses: those for its store and its app, or its own where stores cannot be told apart. Other
+    settings lead to other tokens, so none are ever shown to a store they are not for."""
+    kind = connection.connector_class
+    try:
+        store = kind.store_key(kind.Options.parse(connection.options))
+        app = credentials_of(connection).get("client_id") or ""
+    except (SettingErrors, CredentialsUnreadable):
+        store = ""
+    return f"{store} {app}" if store else f"connection {connection.pk}"
+
+
+def users_of(merchant_id: int, key: str) -> list[Connection]:
+    """The connections that use these tokens, or would if they had no access token of their own."""
+    able = [kind.key for kind in all_connectors() if kind.keeps_tokens or issubclass(kind, OAuthSource)]
+    candidates = Connection.objects.filter(merchant_id=merchant_id, connector__in=able).order_by("name")
+    return [connection for connection in candidates if authorization_key(connection) == key]
+
+
+def forget_unused(sender: type, instance: Connection, **kwargs: object) -> None:
+    """When a connection was deleted: tokens that nobody uses any more go with it."""
+    key = authorization_key(instance)
+    if not users_of(instance.merchant_id, key):
+        Authorization.objects.filter(merchant_id=instance.merchant_id, key=key).delete()
 
 
 def opened(sealed: str) -> TokenSet:

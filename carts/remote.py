@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 from django.conf import settings
 
 from carts.credential_store import store_of
-from carts.encryption import SealedCredentials
+from carts.credentials import credentials_of
 from carts.models import Cart, Connection
 from carts.store_facts import load_store_facts
 from connectors.base import Connector, Environment
@@ -48,17 +48,6 @@ def open_connector(
         outlet_id=outlet_id_of(connection),
     )
     return kind(options, credentials, environment)
-
-
-def credentials_of(connection: Connection) -> SealedCredentials:
-    """What a connector is given: the stored credentials, with the operator's app where there is none of their own. May
-    raise ``CredentialsUnreadable``."""
-    return SealedCredentials(with_operators_app(connection.connector, connection.read_credentials()))
-
-
-def with_operators_app(connector: str, credentials: Mapping[str, Any]) -> dict[str, Any]:
-    app = settings.OPERATORS_APPS.get(connector, {})
-    return {**credentials, **({} if credentials.get("client_id") else app)}
 
 
 def resources_of(connection: Connection) -> dict[str, Any]:

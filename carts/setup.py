@@ -8,8 +8,8 @@ from typing import Any
 from django.conf import settings
 from django.db import transaction
 
+from carts.credentials import with_operators_app
 from carts.models import Cart, Connection, FunctionSetting, Location, Warehouse
-from carts.remote import with_operators_app
 from connectors.base import Connector
 from connectors.functions import FUNCTIONS_BY_ROLE, Function, Role
 from connectors.registry import UnknownConnector

@@ -27,6 +27,8 @@ book_changed = Signal()
 wms_told = Signal()
 # Someone clicked Test. Arguments: connection, ok.
 connection_tested = Signal()
+# A person gave the hub access again: what waited for it may go on. Arguments: connection.
+access_renewed = Signal()
 # A stock adjustment, or a step of a stock transfer, may go to its warehouse now. Arguments: document.
 stock_document_ready = Signal()
 # A stock document must not go out: withdraw its delivery. Arguments: document. A receiver answers False when that is too

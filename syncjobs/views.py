@@ -12,9 +12,9 @@ from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed
 from django.utils import timezone
 from django.views.decorators.csrf import csrf_exempt
 
+from carts.credentials import with_operators_app
 from carts.encryption import SealedCredentials, decrypt
 from carts.models import Connection
-from carts.remote import with_operators_app
 from connectors.base import Connector
 from connectors.registry import connector_class
 from syncjobs.models import WebhookEvent

@@ -36,6 +36,7 @@ def connect() -> None:
     signals.consignment_wanted.connect(stock_delivery.consignment_is_wanted, dispatch_uid="outbox")
     signals.book_changed.connect(book_changed, dispatch_uid="schedule")
     signals.connection_tested.connect(connection_tested, dispatch_uid="schedule")
+    signals.access_renewed.connect(access_renewed, dispatch_uid="schedule")
     for source in order_timeline.SOURCES:
         add_source(source)
     post_save.connect(setting_saved, sender=FunctionSetting, dispatch_uid="schedule")
@@ -51,5 +52,9 @@ def book_changed(sender: type, warehouse: Warehouse, what: str, **kwargs: object
 def connection_tested(sender: type, connection: Connection, ok: bool, **kwargs: object) -> None:
     """After a good Test nothing waits for its back-off any more."""
     if ok:
-        hurry(connection)
-        Schedule.objects.filter(connection_id=connection.pk).update(failures=0)
+        access_renewed(sender, connection)
+
+
+def access_renewed(sender: type, connection: Connection, **kwargs: object) -> None:
+    hurry(connection)
+    Schedule.objects.filter(connection_id=connection.pk).update(failures=0)

@@ -20,7 +20,7 @@ from django.urls import Resolver404, resolve
 import connectors
 from carts.authorization import keep_authorization
 from carts.connection_test import run_test
-from carts.credential_store import StoredTokens
+from carts.credential_store import store_of
 from carts.models import Cart, Order, StockLevel, Warehouse
 from carts.setup import check_settings, finish_new_connection
 from connectors import registry
@@ -228,7 +228,8 @@ def test_the_key_rotation_recipe_works(db: None, settings: Any) -> None:
     settings.CREDENTIALS_KEYS = [new, old]
     follow("rotate")
     settings.CREDENTIALS_KEYS = [new]
-    assert StoredTokens(through_app.pk).read() == tokens
+    store = store_of(through_app)
+    assert store is not None and store.read() == tokens
     assert Cart.objects.get(pk=cart.pk).read_credentials() == {"access_token": "secret"}
     assert Cart.objects.get(pk=empty.pk).read_credentials() == {}
 

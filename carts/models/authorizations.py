@@ -1,17 +1,20 @@
-"""What a person allowed the hub at a remote system: the tokens of a connection, and who renews them just now."""
+"""What a person allowed the hub at a remote system: the tokens, and who renews them just now."""
 
 from __future__ import annotations
 
 from django.db import models
 
 from carts.encryption import EncryptedJSONField
-from carts.models.connections import Connection
+from carts.models.merchants import Merchant
 
 
 class Authorization(models.Model):
-    """The tokens of one connection. A row of its own, so that nobody who saves a connection writes old tokens back."""
+    """The tokens for one app at one store. All connections of a merchant that lead to the same store with the same app
+    use them (``carts.credential_store.authorization_key``): tokens that rotate can be kept in one place only. A row of
+    its own, so that nobody who saves a connection writes old tokens back."""
 
-    connection = models.OneToOneField(Connection, on_delete=models.CASCADE, related_name="authorization")
+    merchant = models.ForeignKey(Merchant, on_delete=models.CASCADE, related_name="+")
+    key = models.CharField(max_length=600)
     tokens = EncryptedJSONField(editable=False)
     # The lease of whoever renews the tokens just now; a dead process loses it by time.
     holder = models.CharField(max_length=32, blank=True, default="", editable=False)
@@ -22,6 +25,7 @@ class Authorization(models.Model):
 
     class Meta:
         ordering = ["pk"]
+        constraints = [models.UniqueConstraint(fields=["merchant", "key"], name="authorization_is_unique")]
 
     def __str__(self) -> str:
-        return f"Authorisation of {self.connection}"
+        return f"Authorisation for {self.key}"

@@ -84,7 +84,7 @@ class TestTheWay:
         assert "is authorised, and the test passed" in words(answer)
         shown = member.get(page_url(cart)).content.decode()
         assert "Authorise again" in shown and "given by member" in shown and "Everything is granted" in shown
-        stored = Authorization.objects.get(connection_id=cart.pk)
+        stored = Authorization.objects.get(merchant=cart.merchant)
         assert "AT-" not in stored.tokens
         connector: Any = open_connector(cart)
         assert connector.client.retailer()

@@ -19,8 +19,8 @@ from django.db import OperationalError, connection, transaction
 from django.utils import timezone
 
 from carts import credential_store
-from carts.authorization import keep_authorization, redirect_uri
-from carts.credential_store import StoredTokens
+from carts.authorization import finish, keep_authorization, redirect_uri, status_of
+from carts.credential_store import StoredTokens, store_of
 from carts.encryption import CredentialsUnreadable
 from carts.models import Alert, Authorization, Cart, Connection
 from carts.remote import open_connector
@@ -30,7 +30,7 @@ from connectors.functions import Function
 from connectors.oauth import TokenSet
 from connectors.sandbox import Response
 from connectors.vend.sandbox import VendSandbox
-from syncjobs.models import ApiCallBody, Run
+from syncjobs.models import ApiCallBody, Run, Schedule
 from syncjobs.runner import claim_run, execute
 from syncjobs.schedule import request_run
 from tests.factories import make_builtin_warehouse, make_cart
@@ -71,8 +71,14 @@ def authorise(cart: Cart) -> TokenSet:
     return tokens
 
 
+def tokens_of(cart: Cart) -> StoredTokens:
+    store = store_of(cart)
+    assert store is not None
+    return store
+
+
 def stored(cart: Cart) -> TokenSet:
-    tokens = StoredTokens(cart.pk).read()
+    tokens = tokens_of(cart).read()
     assert tokens is not None
     return tokens
 
@@ -97,12 +103,12 @@ def wait_until(condition: Callable[[], bool]) -> None:
 
 def test_the_answer_replaces_the_old_tokens(cart: Cart) -> None:
     old = stored(cart)
-    assert StoredTokens(cart.pk).renewed(old, lambda tokens: fresh(tokens.refresh_token)) == fresh(old.refresh_token)
+    assert tokens_of(cart).renewed(old, lambda tokens: fresh(tokens.refresh_token)) == fresh(old.refresh_token)
     assert stored(cart) == fresh(old.refresh_token)
     row = Authorization.objects.get()
     assert (row.holder, row.held_until) == ("", None)
     assert old.refresh_token not in row.tokens and "AT-" not in row.tokens, "encrypted"
-    assert StoredTokens(cart.pk).renewed(old, never) == stored(cart)
+    assert tokens_of(cart).renewed(old, never) == stored(cart)
 
 
 def test_a_failure_frees_the_lease(cart: Cart) -> None:
@@ -112,9 +118,9 @@ def test_a_failure_frees_the_lease(cart: Cart) -> None:
         raise RemoteUnavailable("down")
 
     with pytest.raises(RemoteUnavailable):
-        StoredTokens(cart.pk).renewed(old, fail)
+        tokens_of(cart).renewed(old, fail)
     assert stored(cart) == old
-    assert StoredTokens(cart.pk).renewed(old, lambda tokens: fresh("1")) == fresh("1")
+    assert tokens_of(cart).renewed(old, lambda tokens: fresh("1")) == fresh("1")
 
 
 def test_nothing_is_locked_while_the_remote_is_asked(cart: Cart) -> None:
@@ -126,19 +132,19 @@ def test_nothing_is_locked_while_the_remote_is_asked(cart: Cart) -> None:
         assert not writer.is_alive()
         return fresh("1")
 
-    StoredTokens(cart.pk).renewed(stored(cart), renew)
+    tokens_of(cart).renewed(stored(cart), renew)
 
 
 def test_it_is_never_a_part_of_somebodys_transaction(cart: Cart) -> None:
     """Rolled back with the caller's work, the new tokens would be lost."""
     with pytest.raises(RuntimeError, match="durable"), transaction.atomic():
-        StoredTokens(cart.pk).renewed(stored(cart), never)
+        tokens_of(cart).renewed(stored(cart), never)
 
 
 def test_the_lease_of_a_dead_process_ends_by_itself(cart: Cart) -> None:
     Authorization.objects.update(holder="dead", held_until=timezone.now() + timedelta(seconds=0.3))
     started = time.monotonic()
-    assert StoredTokens(cart.pk).renewed(stored(cart), lambda tokens: fresh("1")) == fresh("1")
+    assert tokens_of(cart).renewed(stored(cart), lambda tokens: fresh("1")) == fresh("1")
     assert time.monotonic() - started > 0.2
 
 
@@ -152,7 +158,7 @@ def test_whoever_waits_takes_what_the_other_got(cart: Cart) -> None:
 
     timer = threading.Timer(0.2, other)
     timer.start()
-    assert StoredTokens(cart.pk).renewed(old, never) == fresh("theirs")
+    assert tokens_of(cart).renewed(old, never) == fresh("theirs")
     timer.join()
 
 
@@ -160,7 +166,7 @@ def test_waiting_has_an_end(cart: Cart, monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setattr(credential_store, "PATIENCE", timedelta(seconds=0.1))
     Authorization.objects.update(holder="other", held_until=timezone.now() + timedelta(minutes=1))
     with pytest.raises(RemoteUnavailable, match="too long"):
-        StoredTokens(cart.pk).renewed(stored(cart), never)
+        tokens_of(cart).renewed(stored(cart), never)
 
 
 def test_a_slow_one_who_lost_the_lease_still_keeps_what_it_got(cart: Cart) -> None:
@@ -170,7 +176,7 @@ def test_a_slow_one_who_lost_the_lease_still_keeps_what_it_got(cart: Cart) -> No
         Authorization.objects.update(holder="next", held_until=timezone.now() + timedelta(minutes=1))
         return fresh("slow")
 
-    assert StoredTokens(cart.pk).renewed(stored(cart), slow) == fresh("slow")
+    assert tokens_of(cart).renewed(stored(cart), slow) == fresh("slow")
     assert stored(cart) == fresh("slow")
 
 
@@ -181,13 +187,13 @@ def test_newer_tokens_are_never_overwritten(cart: Cart) -> None:
         Authorization.objects.update(tokens=fresh("by hand").as_json())
         return fresh("late")
 
-    assert StoredTokens(cart.pk).renewed(stored(cart), answer) == fresh("by hand")
+    assert tokens_of(cart).renewed(stored(cart), answer) == fresh("by hand")
 
     def refusal(tokens: TokenSet) -> TokenSet:
         Authorization.objects.update(tokens=fresh("by hand again").as_json())
         raise AuthenticationFailed("invalid_grant")
 
-    assert StoredTokens(cart.pk).renewed(fresh("by hand"), refusal) == fresh("by hand again")
+    assert tokens_of(cart).renewed(fresh("by hand"), refusal) == fresh("by hand again")
 
 
 def test_a_database_in_trouble_is_tried_again(cart: Cart, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -200,16 +206,16 @@ def test_a_database_in_trouble_is_tried_again(cart: Cart, monkeypatch: pytest.Mo
         return update(rows, **values)
 
     monkeypatch.setattr(StoredTokens, "_update", staticmethod(troubled))
-    StoredTokens(cart.pk).renewed(stored(cart), lambda tokens: fresh("1"))
+    tokens_of(cart).renewed(stored(cart), lambda tokens: fresh("1"))
     assert stored(cart) == fresh("1")
 
 
 def test_without_an_authorisation(cart: Cart) -> None:
     old = stored(cart)
     Authorization.objects.all().delete()
-    assert StoredTokens(cart.pk).read() is None
+    assert tokens_of(cart).read() is None
     with pytest.raises(AuthenticationFailed, match="not authorised"):
-        StoredTokens(cart.pk).renewed(old, never)
+        tokens_of(cart).renewed(old, never)
 
 
 def test_without_the_key(cart: Cart) -> None:
@@ -220,7 +226,7 @@ def test_without_the_key(cart: Cart) -> None:
 
 def test_saving_a_connection_brings_no_old_tokens_back(cart: Cart) -> None:
     loaded = Cart.objects.get(pk=cart.pk)
-    StoredTokens(cart.pk).renewed(stored(cart), lambda tokens: fresh("1"))
+    tokens_of(cart).renewed(stored(cart), lambda tokens: fresh("1"))
     loaded.name = "Renamed"
     loaded.save()
     assert stored(cart) == fresh("1")
@@ -281,14 +287,16 @@ class Processes:
         self.cart, self.host = cart, sandbox.host
         self.all: list[subprocess.Popen[str]] = []
 
-    def start(self, number: int, *, seconds: float = 0, lease: float = 60) -> list[subprocess.Popen[str]]:
+    def start(
+        self, number: int, *, seconds: float = 0, lease: float = 60, cart: Cart | None = None
+    ) -> list[subprocess.Popen[str]]:
         database = str(connection.settings_dict["NAME"])
         command = [
             sys.executable,
             "-m",
             "tests.carts.renewing_process",
             database,
-            str(self.cart.pk),
+            str((cart or self.cart).pk),
             str(seconds),
             str(lease),
         ]
@@ -408,3 +416,75 @@ def test_whoever_renews_is_killed_after_vend_exchanged_the_tokens(
     authorise(cart)
     assert download(cart).state == Run.State.DONE
     assert not Alert.objects.exclude(status=Alert.Status.RESOLVED).exists()
+
+
+# --- many carts of one store -----------------------------------------------------------------------------------------
+
+
+def sibling(cart: Cart, **fields: Any) -> Cart:
+    """Another cart of the same merchant, store and app."""
+    values = {"options": cart.options, "credentials": APP, **fields}
+    return make_cart(cart.warehouse, **values)
+
+
+def test_carts_of_one_store_and_app_share_the_tokens(cart: Cart, sandbox: VendSandbox, processes: Processes) -> None:
+    other = sibling(cart)
+    assert stored(other) == stored(cart)
+    status = status_of(other)
+    assert status is not None and f"also used by {cart}" in status.text
+    started = [*processes.start(2), *processes.start(2, cart=other)]
+    sandbox.clock_skew = timedelta(days=2)
+    processes.go(started)
+    assert processes.outcomes(started) == ["1 calls"] * 4
+    assert sandbox.count(TOKEN_CALL) == 1
+
+
+@pytest.mark.parametrize("what", ["app", "store", "merchant"])
+def test_nobody_else_does(cart: Cart, what: str) -> None:
+    stranger = {
+        "app": lambda: sibling(cart, credentials={**APP, "client_id": "another"}),
+        "store": lambda: sibling(cart, options={**cart.options, "vend_url": "https://other.retail.lightspeed.app"}),
+        "merchant": lambda: make_cart(make_builtin_warehouse(), options=cart.options, credentials=APP),
+    }[what]()
+    assert tokens_of(stranger).read() is None
+
+
+def test_other_settings_lead_away_from_the_tokens_and_back(cart: Cart) -> None:
+    """Tokens are never shown to a store that they are not for."""
+    tokens, options = stored(cart), cart.options
+    cart.options = {**options, "vend_url": "https://other.retail.lightspeed.app"}
+    assert tokens_of(cart).read() is None
+    cart.options = options
+    assert stored(cart) == tokens
+
+
+def test_a_cart_with_a_token_of_its_own_uses_that(cart: Cart, sandbox: VendSandbox) -> None:
+    other = sibling(cart, credentials={**APP, "access_token": sandbox.token})
+    connector: Any = open_connector(other)
+    assert connector.keeper is None
+    status = status_of(cart)
+    assert status is not None and status.others == ()
+
+
+def test_the_tokens_go_with_the_last_cart_that_uses_them(cart: Cart) -> None:
+    other = sibling(cart)
+    cart.delete()
+    assert stored(other)
+    other.delete()
+    assert not Authorization.objects.exists()
+
+
+def test_authorising_one_heals_all(cart: Cart, sandbox: VendSandbox) -> None:
+    other = sibling(cart)
+    finish_new_connection(other)
+    sandbox.oauth.revoke_all()
+    assert download(cart).error_kind == download(other).error_kind == "authentication"
+    waiting = Schedule.objects.get(connection=other, function=Function.ORDER_DOWNLOAD)
+    assert waiting.next_run_at > timezone.now()
+    connector: Any = open_connector(cart)
+    answer = requests.get(connector.authorize_url("state-of-a-test", redirect_uri()), allow_redirects=False, timeout=5)
+    params = {name: values[0] for name, values in parse_qs(urlsplit(answer.headers["Location"]).query).items()}
+    assert finish(cart, params, "ann")
+    waiting.refresh_from_db()
+    assert waiting.next_run_at <= timezone.now() and waiting.failures == 0
+    assert download(other).state == Run.State.DONE

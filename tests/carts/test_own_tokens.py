@@ -64,7 +64,7 @@ def test_workers_share_one_token(sandbox: ThreePLSandbox, warehouse: Warehouse) 
     for _ in range(3):
         look(warehouse)
     assert sandbox.count(TOKEN_CALL) == 1
-    row = Authorization.objects.get(connection=warehouse)
+    row = Authorization.objects.get(merchant=warehouse.merchant)
     assert next(iter(sandbox.tokens)) not in row.tokens  # encrypted
     assert status_of(warehouse) is None  # nothing for a person to authorise
 
@@ -107,10 +107,12 @@ def test_new_credentials_get_a_new_token(sandbox: ThreePLSandbox, warehouse: War
 
 def test_a_token_from_long_ago_is_not_tried(sandbox: ThreePLSandbox, warehouse: Warehouse) -> None:
     look(warehouse)
-    tokens = StoredTokens(warehouse.pk).read()
+    store = store_of(warehouse)
+    assert store is not None
+    tokens = store.read()
     assert tokens is not None
     old = TokenSet(access_token="old", account=tokens.account, expires_at=timezone.now() - timedelta(days=1))
-    Authorization.objects.filter(connection=warehouse).update(tokens=old.as_json())
+    Authorization.objects.filter(merchant=warehouse.merchant).update(tokens=old.as_json())
     sandbox.reset_calls()
     look(warehouse)
     assert [call.status for call in sandbox.calls] == [200, 200]
@@ -121,7 +123,7 @@ def test_a_refusal_leaves_nobody_waiting(sandbox: ThreePLSandbox, warehouse: War
     for _ in range(2):
         with pytest.raises(AuthenticationFailed, match="refused to give"):
             look(warehouse)
-    row = Authorization.objects.get(connection=warehouse)
+    row = Authorization.objects.get(merchant=warehouse.merchant)
     assert (row.holder, row.held_until) == ("", None)
 
 

@@ -12,7 +12,7 @@ from django.core import checks
 from django.core.management.base import BaseCommand
 from django.utils import timezone
 
-from carts.credential_store import StoredTokens
+from carts.credential_store import store_of
 from carts.encryption import CredentialsUnreadable
 from carts.models import Connection
 from syncjobs.checks import TAG
@@ -73,7 +73,9 @@ def connections_ok() -> Iterator[Line]:
     for item in Connection.objects.order_by("pk"):
         try:
             item.read_credentials()
-            StoredTokens(item.pk).read()
+            store = store_of(item)
+            if store is not None:
+                store.read()
         except CredentialsUnreadable as error:
             yield False, f"{item}: {error}", "Put the old key behind the new one in CREDENTIALS_KEYS."
     failing = [item for item in Connection.objects.filter(is_active=True) if item.health == "failing"]
