@@ -15,6 +15,7 @@ CONNECTORS: dict[str, str] = {
     "rest": "connectors.rest.connector.RestWarehouse",
     "threepl": "connectors.threepl.connector.ThreePLConnector",
     "integration_manager": "connectors.integration_manager.connector.IntegrationManagerWarehouse",
+    "tryton": "connectors.tryton.connector.TrytonConnector",
 }
 
 SANDBOXES: dict[str, str] = {

@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 
 from carts import remote
+from tests.local_tryton import tryton as tryton
+from tests.local_tryton import tryton_server as tryton_server
 
 LOOPBACK = ("127.", "::1", "localhost")
 

@@ -10,10 +10,6 @@ from tests.connectors.destinations.destination import Destination
 from tests.connectors.destinations.registry import destination_class, destinations_that
 
 
-def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line("markers", "needs(*capabilities): what a destination must be able to do for this test")
-
-
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "destination" in metafunc.fixturenames:
         needs = {need for marker in metafunc.definition.iter_markers("needs") for need in marker.args}

@@ -11,6 +11,7 @@ DESTINATIONS: dict[str, str] = {
     "rest": "tests.connectors.destinations.rest.RestDestination",
     "threepl": "tests.connectors.destinations.threepl.ThreePLDestination",
     "integration_manager": "tests.connectors.destinations.integration_manager.IntegrationManagerDestination",
+    "tryton": "tests.connectors.destinations.tryton.TrytonDestination",
 }
 
 

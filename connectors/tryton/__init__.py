@@ -1,0 +1,1 @@
+"""Tryton, a self-hosted ERP, as a warehouse."""
