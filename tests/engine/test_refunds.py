@@ -26,7 +26,7 @@ from syncjobs.models import Delivery, FailedRecord, Run
 from syncjobs.outbox import MOST_DEATHS, claim_batch, owners_died
 from syncjobs.stock_on_its_way import OnItsWay
 from tests.engine.conftest import World
-from tests.factories import make_builtin_warehouse, make_location
+from tests.factories import make_builtin_warehouse
 
 Status = Refund.Status
 
@@ -119,47 +119,6 @@ class TestFromTheShop:
         assert refund.lines.get().order_line == world.order(sale).lines.get()
         assert Delivery.objects.get(kind="refund").order == world.order(sale)
         assert not Alert.objects.filter(kind="refund_without_order", status=Alert.Status.OPEN).exists()
-
-    def test_goods_that_come_back_at_another_outlet_of_the_store(self, world: World) -> None:
-        """The order is the other cart's; the goods lie where they came back."""
-        other = world.add_cart(world.store.outlets[1]["name"])
-        other.location = make_location(world.warehouse)
-        other.save()
-        sale = sold(world)
-        back = world.store.return_sale(sale["id"], outlet_id=world.store.outlets[1]["id"])
-        world.download()
-        assert not Refund.objects.exists()
-        world.run(Function.ORDER_DOWNLOAD, other)
-        refund = Refund.objects.get()
-        assert (refund.cart, refund.order, refund.external_id) == (other, world.order(sale), back["id"])
-        assert (refund.location, refund.status) == (other.location, Status.NEW)
-        assert refund.lines.get().order_line == world.order(sale).lines.get()
-        world.deliver()
-        assert PickReturn.objects.get().order_number == world.order(sale).number
-        assert not Alert.objects.exists()
-
-    def test_it_came_back_elsewhere_before_its_order_was_downloaded(self, world: World) -> None:
-        other = world.add_cart(world.store.outlets[1]["name"])
-        sale = world.sell((world.product(), 2))
-        world.store.return_sale(sale["id"], outlet_id=world.store.outlets[1]["id"])
-        world.run(Function.ORDER_DOWNLOAD, other)
-        assert Refund.objects.get().status == Status.HELD
-        assert world.download().counts["refunds_linked"] == 1
-        assert Refund.objects.get().order == world.order(sale)
-        assert not Alert.objects.filter(kind="refund_without_order", status=Alert.Status.OPEN).exists()
-
-    def test_orders_of_another_store_or_merchant_are_strangers(self, world: World) -> None:
-        sale = sold(world)
-        cart = world.order(sale).cart
-        cart.options = {**cart.options, "vend_url": "https://another.retail.lightspeed.app"}
-        cart.save()
-        twin = world.add_cart("Main Outlet")
-        assert twin.same_store == [twin.pk] and cart.same_store == [cart.pk]
-        world.store.return_sale(sale["id"])
-        world.cart = twin
-        world.cart.function_settings.filter(function=Function.ORDER_DOWNLOAD).update(is_on=False)
-        world.run(Function.REFUND_DOWNLOAD)
-        assert Refund.objects.get().order is None
 
     def test_parked_is_none_yet_closed_is(self, world: World) -> None:
         sale = sold(world)
