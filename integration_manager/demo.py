@@ -29,6 +29,9 @@ from typing import IO, TYPE_CHECKING, Any
 
 from cryptography.fernet import Fernet
 
+from connectors.tryton.local_company import HUB_PASSWORD, HUB_USER
+from connectors.tryton.local_server import DATABASE, LocalServerFailed, LocalTryton
+
 if TYPE_CHECKING:
     from integration_manager.demo_hub import DemoHub
 
@@ -61,6 +64,7 @@ class DemoSettings:
     secret_key: str
     credentials_key: str
     password: str
+    tryton: LocalTryton | None = None
 
     @property
     def web_url(self) -> str:
@@ -76,6 +80,7 @@ class DemoSettings:
 
     def environment(self) -> dict[str, str]:
         """Replaces what the environment or a ``.env`` file says about a real installation."""
+        hosts = [f"127.0.0.1:{self.sandbox_port}", *([self.tryton.host] if self.tryton else [])]
         return {
             "DJANGO_SETTINGS_MODULE": "integration_manager.settings",
             "DATABASE_URL": f"sqlite:///{self.database}",
@@ -83,7 +88,7 @@ class DemoSettings:
             "SECRET_KEY": self.secret_key,
             "CREDENTIALS_KEYS": self.credentials_key,
             "PUBLIC_URL": self.web_url,
-            "INTEGRATION_MANAGER_EXTRA_HOSTS": f"127.0.0.1:{self.sandbox_port}",
+            "INTEGRATION_MANAGER_EXTRA_HOSTS": ",".join(hosts),
             "ALLOWED_HOSTS": "127.0.0.1,localhost",
             "DEBUG": "false",
             "WORKERS": "2",
@@ -93,7 +98,10 @@ class DemoSettings:
 def parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="manage.py demo", description="A shop, the hub and a warehouse at work.")
     parser.add_argument(
-        "--warehouse", default="builtin", choices=["builtin"], help="which warehouse (only the built-in one so far)"
+        "--warehouse",
+        default="builtin",
+        choices=["builtin", "tryton"],
+        help="which warehouse: the built-in one (default), or a real Tryton started beside the hub",
     )
     parser.add_argument("--port", type=int, default=WEB_PORT, help=f"of the web server (default {WEB_PORT}, if free)")
     parser.add_argument(
@@ -134,12 +142,14 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def run(options: argparse.Namespace) -> int:
-    settings = prepare(options.folder, options.port, options.sandbox_port)
+    settings = prepare(options.folder, options.port, options.sandbox_port, options.warehouse)
     os.environ.update(settings.environment())
     stop = StopSignal()
     hub = start_django(settings)
     processes = Processes(settings.folder)
     try:
+        if settings.tryton is not None:
+            start_tryton(processes, settings.tryton, stop)
         say("Starting the shop, the web server and the worker ...")
         start_processes(processes, settings, options)
         processes.wait_until(stop, "the shop", lambda: answers(settings.sandbox_port))
@@ -162,7 +172,7 @@ def run(options: argparse.Namespace) -> int:
 # Before Django starts
 
 
-def prepare(folder: Path, web_port: int, sandbox_port: int) -> DemoSettings:
+def prepare(folder: Path, web_port: int, sandbox_port: int, warehouse: str = "builtin") -> DemoSettings:
     """Secrets are made once and kept in the folder; ports are the wanted ones or free ones."""
     folder = folder.resolve()
     folder.mkdir(parents=True, exist_ok=True)
@@ -176,7 +186,8 @@ def prepare(folder: Path, web_port: int, sandbox_port: int) -> DemoSettings:
         kept.touch(mode=0o600)
         kept.write_text(json.dumps(fresh, indent=1))
     first = free_port(web_port)
-    return DemoSettings(folder, first, free_port(sandbox_port, first), **json.loads(kept.read_text()))
+    tryton = LocalTryton(folder / "tryton", ROOT / "var" / "tryton") if warehouse == "tryton" else None
+    return DemoSettings(folder, first, free_port(sandbox_port, first), **json.loads(kept.read_text()), tryton=tryton)
 
 
 def free_port(wanted: int, taken: int = 0) -> int:
@@ -220,8 +231,10 @@ def start_django(settings: DemoSettings) -> DemoHub:
     say("Making the database ...")
     call_command("migrate", verbosity=0)
     from integration_manager.demo_hub import DemoHub
+    from integration_manager.demo_warehouses import TrytonDemo
 
-    return DemoHub(settings.shop_url, SHOP_TOKEN, settings.password, say)
+    place = TrytonDemo(settings.tryton) if settings.tryton else None
+    return DemoHub(settings.shop_url, SHOP_TOKEN, settings.password, say, place)
 
 
 # The processes
@@ -270,7 +283,7 @@ class Processes:
 
     def stop(self) -> None:
         """The worker first, so that it can finish what it does; nobody is left then to miss the shop."""
-        for name in ("worker", "web", "shop"):
+        for name in ("worker", "web", "shop", "tryton"):
             process = self.running.pop(name, None)
             if process is None:
                 continue
@@ -283,6 +296,15 @@ class Processes:
                 process.wait()
         for log in self.logs:
             log.close()
+
+
+def start_tryton(processes: Processes, server: LocalTryton, stop: StopSignal) -> None:
+    say("Starting Tryton (the first time it makes its database, which takes a minute) ...")
+    try:
+        processes.start("tryton", server.prepare())
+    except LocalServerFailed as failure:
+        raise DemoFailed(str(failure)) from failure
+    processes.wait_until(stop, "Tryton", server.answers)
 
 
 def start_processes(processes: Processes, settings: DemoSettings, options: argparse.Namespace) -> None:
@@ -362,11 +384,10 @@ def watch(processes: Processes, hub: DemoHub, options: argparse.Namespace, stop:
 
 
 def introduce(settings: DemoSettings, options: argparse.Namespace, token: str) -> None:
-    robot = (
-        "Nobody ships the orders: open Warehouse > Pick list and do it yourself."
-        if options.no_robot
-        else "A robot plays the warehouse person: it ships orders, and now and then new goods arrive."
-    )
+    robot = "A robot plays the warehouse person: it ships orders, and now and then new goods arrive."
+    if options.no_robot:
+        where = "do it yourself, in Tryton" if settings.tryton else "open Warehouse > Pick list and do it yourself"
+        robot = f"Nobody ships the orders: {where}."
     for line in (
         "",
         f"  Open          {settings.web_url}/admin/",
@@ -374,6 +395,7 @@ def introduce(settings: DemoSettings, options: argparse.Namespace, token: str) -
         f"                admin / {settings.password}      (what the operator sees)",
         f"  REST          curl -H 'Authorization: Bearer {token}' {settings.web_url}/api/v1/orders/",
         f"  The shop      {settings.shop_url} (a fake Vend with {OUTLETS} outlets, a sale every {options.every:g} s)",
+        *tryton_lines(settings),
         f"  Log files     {settings.folder}",
         "",
         f"  {robot}",
@@ -381,6 +403,13 @@ def introduce(settings: DemoSettings, options: argparse.Namespace, token: str) -
         "",
     ):
         say(line)
+
+
+def tryton_lines(settings: DemoSettings) -> list[str]:
+    """How to look into Tryton with one of its own clients."""
+    if settings.tryton is None:
+        return []
+    return [f"  Tryton        {settings.tryton.host}, database {DATABASE}, user {HUB_USER}, password {HUB_PASSWORD}"]
 
 
 def say(text: str) -> None:

@@ -7,7 +7,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
-from itertools import islice
 
 from django.contrib.auth import get_user_model
 from django.db import connection as database
@@ -19,39 +18,30 @@ from carts.models import (
     Alert,
     ApiToken,
     Cart,
-    Location,
     Membership,
     Merchant,
     Order,
     OutletLevel,
-    PickOrder,
     Preference,
     Product,
     StockLevel,
-    Warehouse,
 )
 from carts.models.catalogue import sku_key
 from carts.models.fields import plain_decimal
 from carts.remote import open_connector
 from carts.setup import check_settings, finish_new_connection
-from carts.warehouse_book import WarehouseBook
 from connectors.ports import InventoryReader
 from connectors.registry import connector_class
-from connectors.vend.sandbox_data import RETAILER_NAME, goods, outlet_facts
-from integration_manager.demo import OUTLETS, PRODUCTS, DemoFailed
+from connectors.vend.sandbox_data import RETAILER_NAME, outlet_facts
+from integration_manager.demo import OUTLETS, DemoFailed
+from integration_manager.demo_warehouses import BuiltinDemo, DemoWarehouse
 from syncjobs.models import Run
 from syncjobs.schedule import request_runs
 
 TIME_ZONE = "Pacific/Auckland"
-WAREHOUSE_NAME = "Our warehouse"
-# On the shelf at first: so much at the first location, less at the others, a little different for each product.
-SHELF = 60
-LESS_AT_NEXT_LOCATION = 17
 # Goods arrive at one of the locations every so often.
 RECEIVE_EVERY = timedelta(seconds=20)
 RECEIVED = 12
-SHIPPED_AT_ONCE = 3
-CARRIERS = ("NZ Post", "Aramex", "NZ Couriers")
 
 Status = Order.Status
 
@@ -69,7 +59,15 @@ class Receipt:
 class DemoHub:
     """The demo merchant's hub. ``say`` prints one line."""
 
-    def __init__(self, shop_url: str, shop_token: str, password: str, say: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        shop_url: str,
+        shop_token: str,
+        password: str,
+        say: Callable[[str], None],
+        place: DemoWarehouse | None = None,
+    ) -> None:
+        self.place = place or BuiltinDemo()
         self.shop_url = shop_url
         self.shop_token = shop_token
         self.password = password
@@ -90,11 +88,9 @@ class DemoHub:
         Raises ``DemoFailed`` when a Test fails."""
         with transaction.atomic():
             self.merchant = self.make_merchant()
-            self.warehouse = self.make_warehouse()
-            self.locations = self.make_locations()
+        self.warehouse, self.locations = self.place.set_up(self.merchant)
+        with transaction.atomic():
             self.carts = [self.make_cart(place) for place in range(OUTLETS)]
-        self.book = WarehouseBook(self.warehouse.pk)
-        self.fill_shelves()
         for connection in (self.warehouse, *self.carts):
             report = run_test(connection)
             for step in report.steps:
@@ -118,31 +114,6 @@ class DemoHub:
             if not is_superuser:
                 Membership.objects.get_or_create(merchant=merchant, user=user)
         return merchant
-
-    def make_warehouse(self) -> Warehouse:
-        known = Warehouse.objects.filter(merchant=self.merchant, name=WAREHOUSE_NAME).first()
-        if known is not None:
-            return known
-        warehouse = Warehouse.objects.create(
-            merchant=self.merchant, name=WAREHOUSE_NAME, connector="builtin", is_active=True
-        )
-        finish_new_connection(warehouse)
-        return warehouse
-
-    def make_locations(self) -> list[Location]:
-        """One for each outlet, so that each outlet has stock of its own. The first is the default."""
-        first = self.warehouse.locations.get(is_default=True)
-        first.name = f"{outlet_facts(0)['physical_city']} store room"
-        first.save()
-        others = [
-            Location.objects.get_or_create(
-                warehouse=self.warehouse,
-                external_id=f"room-{place + 1}",
-                defaults={"name": f"{outlet_facts(place)['physical_city']} store room"},
-            )[0]
-            for place in range(1, OUTLETS)
-        ]
-        return [first, *others]
 
     def make_cart(self, place: int) -> Cart:
         outlet = outlet_facts(place)["name"]
@@ -168,45 +139,11 @@ class DemoHub:
         finish_new_connection(cart)
         return cart
 
-    def fill_shelves(self) -> None:
-        """The warehouse sells what the shop sells, at two price lists, and has stock of it at every location."""
-        rows = []
-        for number, facts in enumerate(islice(goods(), PRODUCTS)):
-            Product.objects.get_or_create(
-                connection_id=self.warehouse.pk,
-                external_id=facts["sku"],
-                defaults={
-                    "sku": facts["sku"],
-                    "name": facts["name"],
-                    "brand": facts["brand"],
-                    "product_type": facts["type"],
-                    "currency": "NZD",
-                    "prices": {"Retail": str(facts["price"]), "Wholesale": str(facts["supply_price"])},
-                },
-            )
-            for place, location in enumerate(self.locations):
-                if not StockLevel.objects.filter(location=location, sku_key=sku_key(facts["sku"])).exists():
-                    on_hand = SHELF + number % 7 - LESS_AT_NEXT_LOCATION * place
-                    rows.append((location, facts["sku"], Decimal(max(on_hand, 10))))
-        self.book.set_on_hand(rows)
-
     # The robot
 
     def work_at_warehouse(self, ship_after: float) -> None:
         """Ships what has waited long enough; receives goods now and then."""
-        waited = timezone.now() - timedelta(seconds=ship_after)
-        waiting = PickOrder.objects.filter(
-            warehouse=self.warehouse,
-            status__in=[PickOrder.Status.OPEN, PickOrder.Status.PARTLY_SHIPPED],
-            received_at__lte=waited,
-        )
-        for pick_order in waiting.order_by("received_at")[:SHIPPED_AT_ONCE]:
-            self.book.ship(
-                pick_order,
-                carrier=CARRIERS[pick_order.pk % len(CARRIERS)],
-                tracking_number=f"DEMO{pick_order.pk:06d}NZ",
-                shipped_by="robot",
-            )
+        self.place.ship(ship_after)
         if self.receipt is None and timezone.now() >= self.next_receipt_at and self.first_stock_is_in_step():
             self.receive_goods()
 
@@ -229,7 +166,7 @@ class DemoHub:
             return
         self.receipt = Receipt(cart, level.sku, timezone.now(), level.available)
         self.receipts += 1
-        self.book.set_on_hand([(location, level.sku, (level.on_hand or Decimal(0)) + RECEIVED)])
+        self.place.receive(location, level.sku, RECEIVED)
 
     # Telling
 

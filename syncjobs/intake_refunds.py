@@ -75,17 +75,12 @@ def take_in_refunds(cart: Cart, records: Sequence[OrderRecord], known: Known, re
 
 
 def orders_of(cart: Cart, records: Iterable[OrderRecord]) -> dict[str, Order]:
-    """The orders that these returns name, by the remote's id: of this cart, or of another one of the same store, where
-    the goods were sold. Three queries at most."""
+    """The orders that these returns name, by the cart's id. Two queries."""
     ids = {record.refund.return_for for record in records if record.refund is not None} - {""}
     if not ids:
         return {}
-    rows = Order.objects.filter(cart_id__in=cart.same_store, external_id__in=ids).order_by().prefetch_related("lines")
-    found: dict[str, Order] = {}
-    for order in rows.select_related("warehouse", "location"):
-        if order.cart_id == cart.pk or order.external_id not in found:
-            found[order.external_id] = order
-    return found
+    rows = Order.objects.filter(cart_id=cart.pk, external_id__in=ids).order_by().prefetch_related("lines")
+    return {order.external_id: order for order in rows.select_related("warehouse", "location")}
 
 
 def store_refund(
@@ -255,25 +250,21 @@ def link_refunds(cart: Cart, order_ids: Sequence[str]) -> int:
     """Returns that came before their orders find them now, and go out. One query when there are none."""
     if not order_ids:
         return 0
-    waiting = Refund.objects.filter(cart_id__in=cart.same_store, order__isnull=True, return_for__any_of=order_ids)
+    waiting = Refund.objects.filter(cart_id=cart.pk, order__isnull=True, return_for__any_of=order_ids)
     ids = list(waiting.order_by("pk").values_list("pk", flat=True))
-    carts: dict[int, Cart] = {}
     for refund_id in ids:
         with transaction.atomic():
-            refund = refund_flow.locked(refund_id)
-            link(refund, cart)
-            carts[refund.cart_id] = refund.cart
-    for one in carts.values():
-        refund_flow.tell_of_held(one)
+            link(refund_flow.locked(refund_id))
+    if ids:
+        refund_flow.tell_of_held(cart)
     return len(ids)
 
 
-def link(refund: Refund, cart: Cart) -> None:
-    """Ties a refund to its order, which was downloaded from ``cart``."""
+def link(refund: Refund) -> None:
     order = (
         Order.objects.prefetch_related("lines")
         .select_related("warehouse", "location")
-        .get(cart_id=cart.pk, external_id=refund.return_for)
+        .get(cart_id=refund.cart_id, external_id=refund.return_for)
     )
     waits = refund.status == Status.HELD
     if waits:

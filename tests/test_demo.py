@@ -189,6 +189,15 @@ def test_a_taken_port_is_replaced() -> None:
     assert demo.free_port(port, taken=port) != port
 
 
+def test_a_tryton_beside_the_hub_is_a_host_of_its_own(tmp_path: Path) -> None:
+    settings = demo.prepare(tmp_path, 0, 0, "tryton")
+    assert settings.tryton is not None
+    hosts = settings.environment()["INTEGRATION_MANAGER_EXTRA_HOSTS"].split(",")
+    assert hosts == [f"127.0.0.1:{settings.sandbox_port}", settings.tryton.host]
+    assert "user hub" in demo.tryton_lines(settings)[0]
+    assert demo.prepare(tmp_path, 0, 0).tryton is None
+
+
 def test_a_real_installation_is_not_touched(tmp_path: Path) -> None:
     environment = demo.prepare(tmp_path, 0, 0).environment()
     assert environment["DATABASE_URL"] == f"sqlite:///{tmp_path}/demo.sqlite3"
@@ -198,7 +207,7 @@ def test_a_real_installation_is_not_touched(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["--warehouse=tryton"], "choose from 'builtin'"),
+        (["--warehouse=moon"], "choose from 'builtin', 'tryton'"),
         (["--exit-after-circle", "--no-robot"], "--exit-after-circle needs the robot"),
     ],
 )

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import secrets
 import uuid
-from collections.abc import Mapping
-from functools import cached_property
 from typing import Any
 
 from django.db import models
@@ -17,7 +15,6 @@ from carts.models.merchants import Merchant
 from connectors.base import Connector
 from connectors.functions import FUNCTIONS_BY_ROLE, Function, FunctionFacts, Role
 from connectors.registry import all_connectors, connector_class
-from connectors.settings_fields import SettingErrors
 
 
 def new_webhook_secret() -> str:
@@ -219,24 +216,6 @@ class Cart(Connection):
         if self.location_id:
             return self.location
         return self.warehouse.default_location() if self.warehouse else None
-
-    @cached_property
-    def same_store(self) -> list[int]:
-        """The ids of the merchant's carts that lead to the same store of the remote, this one included. One query."""
-        kind = self.connector_class
-        key = store_key(kind, self.options)
-        if not key:
-            return [self.pk]
-        others = Cart.objects.filter(merchant_id=self.merchant_id, connector=self.connector).order_by("pk")
-        return [pk for pk, options in others.values_list("pk", "options") if store_key(kind, options) == key]
-
-
-def store_key(kind: type[Connector], options: Mapping[str, Any]) -> str:
-    """Which store stored options lead to; "" when they do not fit the connector any more, too."""
-    try:
-        return kind.store_key(kind.Options.parse(options))
-    except SettingErrors:
-        return ""
 
 
 class Outlet(models.Model):
