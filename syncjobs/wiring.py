@@ -10,6 +10,7 @@ from carts.order_timeline import add_source
 from connectors.functions import Function
 from syncjobs import change_delivery, order_timeline, outbox, refund_delivery, stock_delivery
 from syncjobs.call_log import log_for
+from syncjobs.flows.consignments import wake_waiting
 from syncjobs.models import Run, Schedule
 from syncjobs.schedule import hurry, request_run, setting_saved
 
@@ -53,6 +54,7 @@ def connection_tested(sender: type, connection: Connection, ok: bool, **kwargs: 
     """After a good Test nothing waits for its back-off any more."""
     if ok:
         access_renewed(sender, connection)
+        wake_waiting(connection)
 
 
 def access_renewed(sender: type, connection: Connection, **kwargs: object) -> None:

@@ -12,7 +12,7 @@ from typing import cast
 from django.db.models import Q
 
 from carts import stock_flow
-from carts.models import Cart, Consignment, StockDocument
+from carts.models import Cart, Connection, Consignment, StockDocument
 from carts.models.fields import plain_decimal
 from carts.stock_effects import has_moved
 from carts.stock_requirements import check
@@ -124,6 +124,21 @@ def look_again(context: RunContext, store: Store) -> None:
             made = stock_flow.reconcile(stock_flow.locked(pk), store, Source.SEARCH)
             context.run.count(documents=made)
         context.check_slice()
+
+
+def wake_waiting(connection: Connection) -> None:
+    """A cart was tested: documents of its store that wait may have waited for it."""
+    cart = Cart.objects.filter(pk=connection.pk).first()
+    if cart is None or ADJUSTMENTS not in cart.possible_functions:
+        return
+    store = Store.of_cart(cart)
+    waiting = Consignment.objects.filter(
+        merchant_id=store.merchant_id, connector=store.connector, store=store.key, status=Consignment.Status.WAITING
+    )
+    carts = {pk for pair in waiting.values_list("cart_id", "source_cart_id") for pk in pair if pk is not None}
+    for one in store.carts:
+        if one.pk in carts:
+            search_soon(one)
 
 
 # --- for other flows -------------------------------------------------------------------------------------------------
