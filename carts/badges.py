@@ -29,6 +29,14 @@ TONES: Mapping[str, str] = {
     "refused": "bad",
     # refunds
     "not_sent": "quiet",
+    # stock documents
+    "passed_on": "good",
+    "partly": "warn",
+    "nothing": "quiet",
+    "history": "quiet",
+    "booked": "good",
+    "withdrawn": "quiet",
+    "in_transit": "info",
     # runs, deliveries, webhooks
     "queued": "quiet",
     "running": "info",
@@ -91,6 +99,14 @@ def quantity(value: Decimal | str | None) -> str:
     if value is None or value == "":
         return "–"
     return plain_decimal(Decimal(str(value)))
+
+
+def signed(value: Decimal | str | None) -> str:
+    """``+3``, ``−2.5``: a change of a quantity."""
+    if value is None or value == "":
+        return "–"
+    number = Decimal(str(value))
+    return f"{'−' if number < 0 else '+'}{plain_decimal(abs(number))}"
 
 
 def distance(moment: datetime, now: datetime | None = None) -> str:

@@ -6,10 +6,15 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
+from typing import Any
 
-from carts.models import StockLevel, StockMovement
+from django.db.models import F, Sum
+
+from carts.models import Location, PickLine, PickOrder, StockLevel, StockMovement, StockOnItsWay
 
 Cause = StockMovement.Cause
+WAITING = (PickOrder.Status.OPEN, PickOrder.Status.PARTLY_SHIPPED)
+MOST_MOVEMENTS = 200
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,3 +49,22 @@ def write(moved: Iterable[tuple[StockLevel, Decimal]], why: Why, at: datetime) -
         for level, quantity in moved
         if quantity
     )
+
+
+def ledger_of(location: Location, sku_key: str) -> dict[str, Any]:
+    """What the page of one SKU at one location tells: its last movements, newest first, what lay there before the first of
+    them, what open orders need of it, and what stock documents on their way will change."""
+    rows = StockMovement.objects.filter(location=location, sku_key=sku_key).order_by("-moved_at", "-pk")
+    movements = list(rows[:MOST_MOVEMENTS])
+    needed = PickLine.objects.filter(
+        pick_order__location=location, pick_order__status__in=WAITING, sku_key=sku_key, quantity__gt=F("shipped")
+    ).aggregate(need=Sum(F("quantity") - F("shipped")))["need"]
+    coming = StockOnItsWay.objects.filter(location=location, sku_key=sku_key).aggregate(sum=Sum("quantity"))["sum"]
+    return {
+        "location": location,
+        "movements": movements,
+        "number": rows.count() if len(movements) == MOST_MOVEMENTS else len(movements),
+        "before": movements[-1].on_hand - movements[-1].quantity if movements else None,
+        "needed": needed or Decimal(0),
+        "coming": coming or Decimal(0),
+    }

@@ -386,3 +386,25 @@ def cancel(document: AnyDocument, reason: str, actor: str = HUB) -> None:
         if isinstance(document, StockTransferStep):
             start_steps(document.transfer, "")
         keep_on_its_way(consignment)
+
+
+def resend_transfer(transfer_id: int, actor: str = HUB) -> StockTransfer:
+    """Sends the steps of a transfer again that were refused."""
+    transfer = StockTransfer.objects.get(pk=transfer_id)
+    refused = list(transfer.steps.filter(status=Document.ERROR).order_by("pk"))
+    if not refused:
+        raise TransitionRefused(f"No step of transfer {transfer} was refused; there is nothing to send again.")
+    for step in refused:
+        resend(step, actor)
+    return transfer
+
+
+def cancel_transfer(transfer_id: int, reason: str, actor: str = HUB) -> StockTransfer:
+    """A person has dealt with what the warehouse was not told yet."""
+    transfer = StockTransfer.objects.get(pk=transfer_id)
+    steps = list(transfer.steps.filter(status__in=UNBOOKED).order_by("pk"))
+    if not steps:
+        raise TransitionRefused(f"The warehouse has every step of transfer {transfer} that there is.")
+    for step in steps:
+        cancel(step, reason, actor)
+    return transfer

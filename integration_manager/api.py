@@ -10,12 +10,14 @@ from rest_framework.routers import DefaultRouter
 from carts.api.alerts import AlertViewSet
 from carts.api.catalogue import CustomerViewSet, ProductViewSet
 from carts.api.connectors import ConnectorViewSet
+from carts.api.consignments import StockMovementViewSet
 from carts.api.pick_orders import PickOrderViewSet
 from carts.api.pick_returns import PickReturnViewSet
 from carts.api.places import LocationViewSet, OutletViewSet
 from carts.api.stock import InventoryViewSet
 from syncjobs.api.calls import ApiCallViewSet
 from syncjobs.api.connections import CartViewSet, WarehouseViewSet
+from syncjobs.api.consignments import ConsignmentViewSet, StockAdjustmentViewSet, StockTransferViewSet
 from syncjobs.api.deliveries import DeliveryViewSet
 from syncjobs.api.failures import FailedRecordViewSet
 from syncjobs.api.inbox import WebhookEventViewSet
@@ -35,6 +37,10 @@ VIEW_SETS = {
     "pick-orders": PickOrderViewSet,
     "pick-returns": PickReturnViewSet,
     "inventory": InventoryViewSet,
+    "stock-movements": StockMovementViewSet,
+    "consignments": ConsignmentViewSet,
+    "stock-adjustments": StockAdjustmentViewSet,
+    "stock-transfers": StockTransferViewSet,
     "products": ProductViewSet,
     "customers": CustomerViewSet,
     "runs": RunViewSet,

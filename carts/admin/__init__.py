@@ -6,11 +6,14 @@ from carts.admin import (
     alerts,
     catalogue,
     connections,
+    consignments,
     orders,
     pick_list,
     pick_returns,
     refunds,
     stock,
+    stock_documents,
+    stock_movements,
 )
 
 __all__ = [
@@ -19,9 +22,12 @@ __all__ = [
     "alerts",
     "catalogue",
     "connections",
+    "consignments",
     "orders",
     "pick_list",
     "pick_returns",
     "refunds",
     "stock",
+    "stock_documents",
+    "stock_movements",
 ]

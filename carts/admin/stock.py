@@ -7,7 +7,7 @@ from typing import Any
 from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
-from django.urls import URLPattern, path
+from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from unfold.decorators import display
@@ -17,6 +17,7 @@ from carts.admin.csv_download import stream_csv
 from carts.admin.csv_upload import builtin_warehouses, chosen_warehouse, import_page
 from carts.admin.filters import StateFilter
 from carts.admin.scoping import works_here
+from carts.admin.stock_movements import ledger_context
 from carts.badges import badge, clock, muted, quantity
 from carts.book_checks import BookError
 from carts.book_ledger import Cause, Why
@@ -90,10 +91,17 @@ class StockLevelAdmin(HubAdmin):
 
     def get_urls(self) -> list[URLPattern]:
         own = [
+            path("<path:object_id>/ledger/", self.guarded(self.ledger_view), name=self.url_name("ledger")),
             path("import/", self.guarded(self.import_view), name=self.url_name("import")),
             path("export/", self.guarded(self.export_view), name=self.url_name("export")),
         ]
         return own + super().get_urls()
+
+    def ledger_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Why a level of the built-in warehouse is what it is."""
+        level: StockLevel = self.visible_object(request, object_id)
+        context = ledger_context(level.location, level.sku, level.sku_key)
+        return self.page(request, "admin/hub/stock_ledger.html", {"original": level, **context})
 
     def import_view(self, request: HttpRequest) -> HttpResponse:
         if not works_here(request.user):
@@ -150,11 +158,15 @@ class StockLevelAdmin(HubAdmin):
         messages.success(request, f"{sku} at {location}: {quantity(available)} available. The carts are told next.")
         return True
 
+    def ledger_link(self, level: StockLevel) -> str:
+        return reverse(f"admin:{self.url_name('ledger')}", args=[level.pk])
+
     def level_page(self, request: HttpRequest, form: Any, heading: str, level: StockLevel | None) -> HttpResponse:
         context = {
             "title": heading,
             "heading": heading,
             "original": level,
+            "links": [("Ledger", self.ledger_link(level))] if level is not None else [],
             "form": form,
             "submit": "Save stock",
             "back": self.list_link(),

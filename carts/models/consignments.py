@@ -270,6 +270,11 @@ class StockTransfer(models.Model):
     def __str__(self) -> str:
         return self.reference
 
+    @property
+    def number(self) -> str:
+        """What people call it: as the shop's own document."""
+        return str(self.consignment)
+
 
 class StockTransferStep(StockDocument):
     """One step of a transfer, told to the warehouse."""

@@ -27,6 +27,11 @@ def quantity(value: Any) -> str:
     return badges.quantity(value)
 
 
+@register.filter
+def signed(value: Any) -> str:
+    return badges.signed(value)
+
+
 def known(moment: datetime | str | None) -> datetime | None:
     """A template writes an empty text for what is not there."""
     return moment if isinstance(moment, datetime) else None

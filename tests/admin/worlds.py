@@ -16,6 +16,8 @@ from carts.models import (
     Alert,
     ApiToken,
     Cart,
+    Consignment,
+    ConsignmentLine,
     Customer,
     Membership,
     Merchant,
@@ -30,7 +32,11 @@ from carts.models import (
     RefundLine,
     Shipment,
     ShipmentLine,
+    StockAdjustment,
+    StockAdjustmentLine,
     StockLevel,
+    StockMovement,
+    StockTransfer,
     Warehouse,
 )
 from carts.setup import finish_new_connection
@@ -100,6 +106,44 @@ class Shop:
         WarehouseBook(self.warehouse.pk).announce_return(outbound_refund(refund))
         return refund
 
+    def add_stock_documents(self) -> dict[str, Any]:
+        """A stock order with its adjustment, and a transfer that waits for a cart."""
+        mark, now = self.mark, timezone.now()
+        values = {"merchant": self.merchant, "connector": "vend", "store": mark, "changed_at": now, "cart": self.cart}
+        order = Consignment.objects.create(
+            **values, external_id=f"{mark}-order", number=f"{mark}-order", kind="purchase", state="received"
+        )
+        ConsignmentLine.objects.create(
+            consignment=order, product_id_at_cart=mark, sku=f"{mark}-SKU", sku_key=f"{mark}-sku", received=Decimal(5)
+        )
+        adjustment = StockAdjustment.objects.create(
+            merchant=self.merchant,
+            consignment=order,
+            warehouse=self.warehouse,
+            location=self.location,
+            reference=f"{mark}-order-1",
+            effect="received",
+            source="search",
+            status="error",
+            problem=f"{mark} problem",
+            happened_at=now,
+        )
+        StockAdjustmentLine.objects.create(
+            adjustment=adjustment, product_id_at_cart=mark, sku=f"{mark}-SKU", sku_key="a", quantity=Decimal(5)
+        )
+        moved = Consignment.objects.create(
+            **values, external_id=f"{mark}-move", number=f"{mark}-move", kind="transfer", state="sent"
+        )
+        transfer = StockTransfer.objects.create(
+            merchant=self.merchant, consignment=moved, reference=f"{mark}-move", from_location=self.location
+        )
+        return {
+            "consignment": order,
+            "stockadjustment": adjustment,
+            "stocktransfer": transfer,
+            "stockmovement": StockMovement.objects.get(sku=f"{mark}-SKU"),
+        }
+
     def fill(self) -> None:
         mark, now = self.mark, timezone.now()
         book = WarehouseBook(self.warehouse.pk)
@@ -152,6 +196,7 @@ class Shop:
             "refund": refund,
             "pickreturn": PickReturn.objects.get(reference=refund.reference),
             "pickorder": PickOrder.objects.get(reference=self.order.reference),
+            **self.add_stock_documents(),
             "stocklevel": StockLevel.objects.get(sku=f"{mark}-SKU"),
             "product": product,
             "outletlevel": level,

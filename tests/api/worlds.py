@@ -12,6 +12,8 @@ from django.utils import timezone
 from carts import order_flow
 from carts.models import (
     Alert,
+    Consignment,
+    ConsignmentLine,
     Customer,
     Merchant,
     Order,
@@ -21,7 +23,13 @@ from carts.models import (
     Product,
     Refund,
     RefundLine,
+    StockAdjustment,
+    StockAdjustmentLine,
     StockLevel,
+    StockMovement,
+    StockTransfer,
+    StockTransferLine,
+    StockTransferStep,
 )
 from carts.setup import default_functions, set_functions
 from carts.warehouse_book import WarehouseBook
@@ -96,6 +104,43 @@ def make_world(merchant: Merchant) -> World:
     RefundLine.objects.create(
         refund=refund, order_line=order.lines.first(), external_id="1", sku="SKU-1", quantity=Decimal(1), amount=10
     )
+    shared = {"merchant": merchant, "connector": "vend", "store": "shop", "changed_at": PLACED_AT, "cart": cart}
+    consignment = Consignment.objects.create(
+        **shared, external_id=f"received-{number}", number="CAR-25", kind="purchase", state="received"
+    )
+    ConsignmentLine.objects.create(consignment=consignment, product_id_at_cart="p1", sku="SKU-1", received=Decimal(5))
+    adjustment = StockAdjustment.objects.create(
+        merchant=merchant,
+        consignment=consignment,
+        warehouse=warehouse,
+        location=location,
+        reference=f"CAR-25-{number}",
+        effect="received",
+        source="search",
+        happened_at=PLACED_AT,
+    )
+    StockAdjustmentLine.objects.create(
+        adjustment=adjustment, product_id_at_cart="p1", sku="SKU-1", sku_key="sku-1", quantity=Decimal(5)
+    )
+    moved = Consignment.objects.create(
+        **shared, external_id=f"moved-{number}", number="T-1", kind="transfer", state="sent"
+    )
+    transfer = StockTransfer.objects.create(
+        merchant=merchant, consignment=moved, reference=f"T-{number}", warehouse=warehouse, from_location=location
+    )
+    step = StockTransferStep.objects.create(
+        merchant=merchant,
+        transfer=transfer,
+        warehouse=warehouse,
+        step="sent",
+        reference=f"T-{number}-sent",
+        source="search",
+        happened_at=PLACED_AT,
+    )
+    StockTransferLine.objects.create(step=step, product_id_at_cart="p1", sku="SKU-1", sku_key="a", quantity=Decimal(1))
+    movement = StockMovement.objects.create(
+        location=location, sku="SKU-1", cause="csv", quantity=5, on_hand=5, available=5, moved_at=PLACED_AT
+    )
     run = Run.objects.create(
         connection=cart,
         function=Function.ORDER_DOWNLOAD,
@@ -123,6 +168,10 @@ def make_world(merchant: Merchant) -> World:
         customer,
         order,
         refund,
+        consignment,
+        adjustment,
+        transfer,
+        movement,
         delivery,
         run,
         call,
