@@ -116,7 +116,8 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument(
         "--exit-after-circle",
         action="store_true",
-        help="end with status 0 as soon as a sale of each outlet was shipped and stock went back to each outlet",
+        help="end with status 0 as soon as a sale of each outlet was shipped, stock went back to each outlet, and the "
+        "warehouse's ledger shows a stock order, a return, a count and a transfer",
     )
     parser.add_argument(
         "--deadline", type=float, default=180.0, metavar="SECONDS", help="for --exit-after-circle (default 180)"
@@ -376,7 +377,10 @@ def watch(processes: Processes, hub: DemoHub, options: argparse.Namespace, stop:
         if options.exit_after_circle:
             missing = hub.missing_for_circle()
             if not missing:
-                say("The circle is closed: a sale of each outlet was shipped, and stock went back to each outlet.")
+                say(
+                    "The circle is closed: a sale of each outlet was shipped, stock went back to each outlet, and what the "
+                    "shops did with their stock is in the warehouse's ledger."
+                )
                 return 0
             if time.monotonic() > end:
                 raise DemoFailed(f"after {options.deadline:.0f} s this is still missing: {'; '.join(missing)}.")

@@ -29,11 +29,13 @@ from carts.models import (
 from carts.models.catalogue import sku_key
 from carts.models.fields import plain_decimal
 from carts.remote import open_connector
-from carts.setup import check_settings, finish_new_connection
+from carts.setup import check_settings, default_functions, finish_new_connection
+from connectors.functions import Function
 from connectors.ports import InventoryReader
 from connectors.registry import connector_class
 from connectors.vend.sandbox_data import RETAILER_NAME, outlet_facts
 from integration_manager.demo import OUTLETS, DemoFailed
+from integration_manager.demo_stockroom import DemoStockroom
 from integration_manager.demo_warehouses import BuiltinDemo, DemoWarehouse
 from syncjobs.models import Run
 from syncjobs.schedule import request_runs
@@ -42,6 +44,8 @@ TIME_ZONE = "Pacific/Auckland"
 # Goods arrive at one of the locations every so often.
 RECEIVE_EVERY = timedelta(seconds=20)
 RECEIVED = 12
+
+STOCK_FUNCTIONS = (Function.STOCK_ADJUSTMENT_SYNC, Function.STOCK_TRANSFER_SYNC)
 
 Status = Order.Status
 
@@ -91,12 +95,18 @@ class DemoHub:
         self.warehouse, self.locations = self.place.set_up(self.merchant)
         with transaction.atomic():
             self.carts = [self.make_cart(place) for place in range(OUTLETS)]
+        # The ledger is the built-in warehouse's own.
+        has_ledger = connector_class(self.warehouse.connector).stores_in_hub
+        self.stockroom = DemoStockroom(self.carts, self.line) if has_ledger else None
         for connection in (self.warehouse, *self.carts):
             report = run_test(connection)
             for step in report.steps:
                 if not step.ok:
                     raise DemoFailed(f"Test of {connection}: {step.name}: {step.message} {step.help}")
         for cart in self.carts:
+            # Tested first, then switched on: as a careful person does it.
+            Cart.objects.filter(pk=cart.pk).update(is_active=True)
+            cart.refresh_from_db()
             request_runs(cart, None, requested_by="demo")
         return ApiToken.issue(self.merchant, name="Demo")[1]
 
@@ -122,7 +132,12 @@ class DemoHub:
             return known
         options, credentials = check_settings(
             connector_class("vend"),
-            {"vend_url": self.shop_url, "outlet_name": outlet, "send_cancellations": True},
+            {
+                "vend_url": self.shop_url,
+                "outlet_name": outlet,
+                "send_cancellations": True,
+                "send_stock_adjustments": True,
+            },
             {"access_token": self.shop_token},
             {},
         )
@@ -134,9 +149,8 @@ class DemoHub:
             credentials=credentials,
             warehouse=self.warehouse,
             location=self.locations[place],
-            is_active=True,
         )
-        finish_new_connection(cart)
+        finish_new_connection(cart, [*default_functions(cart), *STOCK_FUNCTIONS])
         return cart
 
     # The robot
@@ -146,6 +160,9 @@ class DemoHub:
         self.place.ship(ship_after)
         if self.receipt is None and timezone.now() >= self.next_receipt_at and self.first_stock_is_in_step():
             self.receive_goods()
+        room = self.stockroom
+        if room is not None and (room.has_begun or {cart.pk for cart in self.carts} <= self.written_carts()):
+            room.work()
 
     def first_stock_is_in_step(self) -> bool:
         """Goods arrive only after the outlets show the first stock, so that the effect can be seen."""
@@ -253,9 +270,11 @@ class DemoHub:
 
     def missing_for_circle(self) -> list[str]:
         """What has not happened yet, in words."""
-        return [f"no new sale of {cart} was shipped" for cart in self.carts if cart.pk not in self.shipped] + [
-            f"no stock went back to {cart}" for cart in self.carts if cart.pk not in self.restocked
-        ]
+        return (
+            [f"no new sale of {cart} was shipped" for cart in self.carts if cart.pk not in self.shipped]
+            + [f"no stock went back to {cart}" for cart in self.carts if cart.pk not in self.restocked]
+            + (self.stockroom.missing() if self.stockroom else [])
+        )
 
     def tell_trouble(self) -> None:
         """The latest failures, for whoever has to find out why the demo failed."""

@@ -101,6 +101,8 @@ def test_the_whole_circle(start: Callable[..., Demo], tmp_path: Path) -> None:
     for outlet in ("Main Outlet", "Lambton Quay"):
         assert re.search(rf"{outlet}: sale \S+ -> order -> warehouse -> shipped \(\d+\.\d s\)", running.text)
         assert re.search(rf"{outlet}: 12 x \S+ arrived at .* store room -> stock at the outlet", running.text)
+    for what in ("stock order", "return to supplier", "inventory count", "stock transfer"):
+        assert re.search(rf"Main Outlet: {what} \S+ -> ledger of the warehouse: ", running.text), running.text
     assert "alert" not in running.text
     assert running.text.endswith("Stopped.\n")
     assert (tmp_path / "demo.sqlite3").exists()

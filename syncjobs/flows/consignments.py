@@ -31,6 +31,8 @@ from syncjobs.schedule import request_run
 
 Source = StockDocument.Source
 RETRIED_AT_ONCE = 200
+# Runs of other functions that ask for a search: not those that a webhook or another run asked for.
+ASKED_FOR = (Run.Trigger.SCHEDULE, Run.Trigger.PERSON, Run.Trigger.API)
 
 
 def pull_consignments(context: RunContext) -> None:
@@ -150,7 +152,7 @@ def searched_by(on: Collection[Function]) -> Function | None:
 
 
 def search_soon(cart: Cart, on: Collection[Function] | None = None) -> None:
-    """Queues a search: every Order Download and every Inventory Sync asks for one."""
+    """Queues a search: every Order Download and every Inventory Sync of the schedule or a person asks for one."""
     function = searched_by(cart.switched_on_functions() if on is None else on)
     if function is not None:
         request_run(cart, function, Run.Trigger.HUB)

@@ -30,7 +30,7 @@ from syncjobs.context import PREVIEW_PAGES, RunContext
 from syncjobs.expected_stock import ExpectedStock
 from syncjobs.failures import Failure, failures_of_rejects, record_failures, settle_external
 from syncjobs.flows.catalogue import refresh_products
-from syncjobs.flows.consignments import search_first, search_soon
+from syncjobs.flows.consignments import ASKED_FOR, search_first, search_soon
 from syncjobs.models import Run
 from syncjobs.nested import run_first
 
@@ -68,7 +68,8 @@ def push_levels(context: RunContext) -> None:
     read_outlet_levels(context)
     differences = find_differences(context, location)
     if not differences:
-        search_soon(cart)
+        if context.run.trigger in ASKED_FOR:
+            search_soon(cart)
     elif isinstance(context.connector, OrderReader | ConsignmentReader):
         read_causes_first(context)
         moved = read_until_quiet(context)

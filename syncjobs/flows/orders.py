@@ -14,7 +14,7 @@ from connectors.records import OrderRecord, Page, RemoteOrderState
 from syncjobs.context import RunContext
 from syncjobs.failures import failures_of_rejects, record_failures, settle_external
 from syncjobs.flows.catalogue import refresh_customers, refresh_products
-from syncjobs.flows.consignments import search_soon
+from syncjobs.flows.consignments import ASKED_FOR, search_soon
 from syncjobs.flows.shared_stock import tell_others
 from syncjobs.intake_orders import known_orders, newest_of_each, store_new_orders
 from syncjobs.intake_refunds import (
@@ -25,15 +25,12 @@ from syncjobs.intake_refunds import (
     refunds_among,
     take_in_refunds,
 )
-from syncjobs.models import Run
 from syncjobs.order_changes import heal_orders, take_in_change
 from syncjobs.order_references import References, load_references
 from syncjobs.schedule import schedule_of
 
 # What of a run's counts says that the stock which can be sold has changed.
 MOVES_STOCK = ("imported", "updated", "cancelled")
-# Runs that a webhook or another run asked for are for orders only.
-ASKED_FOR = (Run.Trigger.SCHEDULE, Run.Trigger.PERSON, Run.Trigger.API)
 
 
 def pull_orders(context: RunContext) -> None:

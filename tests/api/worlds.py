@@ -106,7 +106,7 @@ def make_world(merchant: Merchant) -> World:
     )
     shared = {"merchant": merchant, "connector": "vend", "store": "shop", "changed_at": PLACED_AT, "cart": cart}
     consignment = Consignment.objects.create(
-        **shared, external_id=f"received-{number}", number="CAR-25", kind="purchase", state="received"
+        **shared, external_id=f"received-{number}", number="CAR-25", kind="transfer", state="sent"
     )
     ConsignmentLine.objects.create(consignment=consignment, product_id_at_cart="p1", sku="SKU-1", received=Decimal(5))
     adjustment = StockAdjustment.objects.create(
@@ -122,11 +122,8 @@ def make_world(merchant: Merchant) -> World:
     StockAdjustmentLine.objects.create(
         adjustment=adjustment, product_id_at_cart="p1", sku="SKU-1", sku_key="sku-1", quantity=Decimal(5)
     )
-    moved = Consignment.objects.create(
-        **shared, external_id=f"moved-{number}", number="T-1", kind="transfer", state="sent"
-    )
     transfer = StockTransfer.objects.create(
-        merchant=merchant, consignment=moved, reference=f"T-{number}", warehouse=warehouse, from_location=location
+        merchant=merchant, consignment=consignment, reference=f"T-{number}", warehouse=warehouse, from_location=location
     )
     step = StockTransferStep.objects.create(
         merchant=merchant,
@@ -139,7 +136,7 @@ def make_world(merchant: Merchant) -> World:
     )
     StockTransferLine.objects.create(step=step, product_id_at_cart="p1", sku="SKU-1", sku_key="a", quantity=Decimal(1))
     movement = StockMovement.objects.create(
-        location=location, sku="SKU-1", cause="csv", quantity=5, on_hand=5, available=5, moved_at=PLACED_AT
+        location=location, sku="SKU-1", cause="csv", quantity=Decimal(5), on_hand=5, available=5, moved_at=PLACED_AT
     )
     run = Run.objects.create(
         connection=cart,
