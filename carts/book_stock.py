@@ -15,7 +15,7 @@ from django.utils import timezone
 from carts import book_ledger
 from carts.book_checks import FIVE_PLACES, BookError, check_quantity, check_sku
 from carts.book_ledger import BY_HAND, WAITING, Why
-from carts.models import Location, PickLine, StockLevel, Warehouse
+from carts.models import Location, PickLine, PickOrder, StockLevel, Warehouse
 from carts.signals import book_changed
 
 ROWS_PER_TRANSACTION = 1000
