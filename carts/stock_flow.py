@@ -354,7 +354,8 @@ def take_back(consignment_id: int, actor: str = HUB) -> Consignment:
 
 def ask_for(consignment: Consignment) -> None:
     cart = consignment.cart or consignment.source_cart
-    if cart is not None:
+    # An adjustment by hand never changes, and cannot be read by itself.
+    if cart is not None and consignment.kind != Kind.MANUAL:
         consignment_wanted.send(Consignment, consignment=consignment, cart=cart)
 
 

@@ -54,8 +54,8 @@ def navigation(request: HttpRequest) -> list[dict[str, Any]]:
                 "Stock and products",
                 [
                     link(request, "Stock", "stacks", "carts_stocklevel_changelist"),
-                    link(request, "Stock ledger", "receipt", "carts_stockmovement_changelist"),
-                    link(request, "Stock documents", "move_to_inbox", "carts_consignment_changelist"),
+                    link(request, "Stock movements", "receipt", "carts_stockmovement_changelist"),
+                    link(request, "Consignments", "move_to_inbox", "carts_consignment_changelist"),
                     link(request, "Stock adjustments", "exposure", "carts_stockadjustment_changelist"),
                     link(request, "Stock transfers", "swap_horiz", "carts_stocktransfer_changelist"),
                     link(request, "Products", "sell", "carts_product_changelist"),

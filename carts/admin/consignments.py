@@ -77,8 +77,8 @@ class ConsignmentAdmin(PageAdmin):
     search_fields = ("number", "name", "external_id", "lines__sku")
     search_help_text = "Number, note, SKU …"
     ordering = ("-changed_at", "-pk")
-    noun = ("stock document", "stock documents")
-    empty_title = "No stock documents yet"
+    noun = ("consignment", "consignments")
+    empty_title = "No consignments yet"
     empty_text = (
         "Stock orders, returns to suppliers, counts and transfers of the shops appear here, when a cart does Stock "
         "Adjustment Sync or Stock Transfer Sync."

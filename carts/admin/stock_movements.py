@@ -12,7 +12,7 @@ from unfold.decorators import display
 
 from carts.admin.base import MerchantFilter, PageAdmin, WarehouseFilter
 from carts.admin.filters import DayRangeFilter, StateFilter
-from carts.badges import day_and_time, quantity, signed
+from carts.badges import day_and_time, muted, quantity, signed
 from carts.book_ledger import ledger_of
 from carts.models import StockLevel, StockMovement
 
@@ -53,7 +53,7 @@ class StockMovementAdmin(PageAdmin):
     @display(description="Cause", ordering="cause")
     def why(self, movement: StockMovement) -> SafeString:
         words = movement.get_cause_display()
-        return format_html('{}<span class="im-cell-note">{}</span>', words, movement.note) if movement.note else words
+        return format_html("{}<br>{}", words, muted(movement.note)) if movement.note else words
 
     @display(description="Who", ordering="actor")
     def who(self, movement: StockMovement) -> str:

@@ -28,6 +28,7 @@ DEAD_STATUSES = {404, 405, 410}
 T = TypeVar("T")
 
 PEEK = shapes.Reader(shapes.Peek)
+REASONS = shapes.Reader(shapes.AdjustmentReason)
 
 # A NUL character, which no database takes as text: ``\\u0000`` after an even number of backslashes.
 NUL = re.compile(rb"(?<!\\)((?:\\\\)*)\\u0000")
@@ -210,6 +211,22 @@ class VendClient:
         """Books differences, 1 to 1,000 rows, all or none. Returns the adjustments as far as the answer names them."""
         answer = self.session.request("POST", "stock_adjustments", json={"stock_adjustments": rows})
         return confirmed(answer, shapes.StockAdjustments).data or []
+
+    def stock_adjustments(self, cursor: str) -> Iterator[FeedPage]:
+        """Adjustments made by hand or over the API. Dated family only."""
+        return self.feed("stock_adjustments", cursor, page_size=RECORDS_PER_PAGE)
+
+    def adjustment_reasons(self) -> list[tuple[str, str]]:
+        """(name, id) of the store's own reasons for adjustments. Dated family only."""
+        pages = self.feed("custom_inventory_adjustment_reasons", page_size=REFERENCES_PER_PAGE)
+        found = [REASONS.read(raw) for page in pages for raw in page.records]
+        return [(shapes.text(reason.name), shapes.text(reason.id)) for reason in found]
+
+    def add_adjustment_reason(self, name: str, kind: str) -> str:
+        """The id of a new reason; ``kind`` is POSITIVE or NEGATIVE."""
+        body = {"name": name, "type": kind, "enabled": True}
+        answer = self.session.request("POST", "custom_inventory_adjustment_reasons", json=body)
+        return shapes.text(REASONS.read(single(answer)).id)
 
     def set_level(self, product_id: str, outlet_id: str, level: str) -> None:
         """Sets one product's level at one outlet. ``level`` is a number as text. One call, the same body in 2.1."""

@@ -43,7 +43,18 @@ from connectors.records import (
     WriteResult,
 )
 from connectors.settings_fields import Settings
-from connectors.vend import catalogue, consignments, mapping, oauth, product_push, selftest, shapes, stock, webhooks
+from connectors.vend import (
+    catalogue,
+    consignments,
+    manual_adjustments,
+    mapping,
+    oauth,
+    product_push,
+    selftest,
+    shapes,
+    stock,
+    webhooks,
+)
 from connectors.vend.client import PEEK, FeedPage, VendClient
 from connectors.vend.errors import OutletAddressMissing, Unreadable
 from connectors.vend.families import SaleReader
@@ -368,13 +379,26 @@ class VendConnector(Connector):
         if not changes:
             return []
         outlet_id = self.outlet_id or self.find_outlet().external_id
-        write = stock.set_levels if self.writes_exact_levels else stock.adjust_levels
-        return write(self.client, outlet_id, changes)
+        if self.writes_exact_levels:
+            return stock.set_levels(self.client, outlet_id, changes)
+        reasons = self.own_reasons.fields if self.reads_manual_adjustments else stock.reason_fields
+        return stock.adjust_levels(self.client, outlet_id, changes, reasons)
 
     # --- stock documents ---------------------------------------------------------------------------------------------
 
     def read_consignments(self, cursor: str, since: datetime | None = None) -> Iterator[Page[ConsignmentRecord]]:
-        return consignments.read(self.client, cursor, since)
+        if self.reads_manual_adjustments:
+            return manual_adjustments.read_with_documents(self.client, cursor, since, self.own_reasons)
+        return consignments.read(self.client, cursor.partition("/")[0], since)
+
+    @property
+    def reads_manual_adjustments(self) -> bool:
+        """API 2.0 does not know them."""
+        return self.options.manual_stock_adjustments and self.is_dated
+
+    @cached_property
+    def own_reasons(self) -> manual_adjustments.OwnReasons:
+        return manual_adjustments.OwnReasons(self.client)
 
     def read_consignment(self, external_id: str) -> ConsignmentRecord:
         return consignments.read_one(self.client, external_id)

@@ -140,6 +140,15 @@ class VendOptions(Settings):
         default=False,
         advanced=True,
     )
+    manual_stock_adjustments: bool = setting(
+        "Pass manual stock adjustments on",
+        help="Yes: what people adjust in Vend by hand (damage, theft, found stock ...) goes to the warehouse too. The hub "
+        "then writes stock under reasons of its own, “Integration Manager”, so that nothing of it comes back. Needs "
+        "Stock Adjustment Sync and a dated API version. What was adjusted before is left out.",
+        kind=FieldKind.BOOLEAN,
+        default=False,
+        advanced=True,
+    )
     push_product_details: bool = setting(
         "Push Product Details",
         help="Yes: names, descriptions and prices of the warehouse are written to Vend and replace what was edited "

@@ -467,6 +467,13 @@ class StockAdjustment(Loose):
     version: int | None = None
 
 
+class AdjustmentReason(Loose):
+    """A reason for stock adjustments that the store made itself."""
+
+    id: Text = None
+    name: Text = None
+
+
 class StockAdjustments(Loose):
     data: list[StockAdjustment] | None = None
 

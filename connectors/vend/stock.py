@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from decimal import Decimal
 
 from connectors.errors import ConnectorError, OutcomeUnknown, RecordRefused
@@ -21,7 +21,16 @@ REASON_LESS = "INTERNAL_USE"
 FIX_REFUSED = "Open the product in Vend: it must exist and have inventory tracking on. Then run Inventory Sync again."
 
 
-def adjust_levels(client: VendClient, outlet_id: str, changes: Sequence[LevelChange]) -> list[WriteResult]:
+def reason_fields(is_more: bool) -> dict[str, str]:
+    return {"reason": REASON_MORE if is_more else REASON_LESS}
+
+
+def adjust_levels(
+    client: VendClient,
+    outlet_id: str,
+    changes: Sequence[LevelChange],
+    reasons: Callable[[bool], dict[str, str]] = reason_fields,
+) -> list[WriteResult]:
     """Books every difference with ``POST stock_adjustments``, up to 1,000 rows per call.
 
     A batch that is refused (Vend is taken to book all rows or none) is divided, so that the good rows still go and the
@@ -37,7 +46,7 @@ def adjust_levels(client: VendClient, outlet_id: str, changes: Sequence[LevelCha
         batch = waiting.pop()
         calls += 1
         try:
-            answered = client.adjust_stock([adjustment_row(change, outlet_id) for change in batch])
+            answered = client.adjust_stock([adjustment_row(change, outlet_id, reasons) for change in batch])
         except RecordRefused as error:
             if is_dead_path(error):
                 return results_so_far(results, error)
@@ -62,12 +71,14 @@ def parts_of(batch: list[LevelChange], error: RecordRefused) -> list[list[LevelC
     return [batch[middle:], batch[:middle]]
 
 
-def adjustment_row(change: LevelChange, outlet_id: str) -> dict[str, str]:
+def adjustment_row(
+    change: LevelChange, outlet_id: str, reasons: Callable[[bool], dict[str, str]] = reason_fields
+) -> dict[str, str]:
     return {
         "product_id": change.product_id,
         "outlet_id": outlet_id,
         "quantity": plain_number(change.difference),
-        "reason": REASON_MORE if change.difference > 0 else REASON_LESS,
+        **reasons(change.difference > 0),
     }
 
 

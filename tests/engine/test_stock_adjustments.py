@@ -304,3 +304,43 @@ class TestPeople:
         run = room.search(dry_run=True)
         assert run.preview[0]["number"] == "CAR-25" and "60 x" in run.preview[0]["lines"]
         assert not Consignment.objects.exists()
+
+
+class TestByHand:
+    """Manual stock adjustments as a further source, off by default."""
+
+    def by_hand(self, room: Stockroom, quantity: str, reason: str) -> None:
+        row = {
+            "product_id": room.products[0]["id"],
+            "outlet_id": room.here["id"],
+            "quantity": quantity,
+            "reason": reason,
+        }
+        room.store.adjust_stock([row])
+
+    def test_off_by_default(self, room: Stockroom) -> None:
+        self.by_hand(room, "-3", "DAMAGE")
+        assert room.search().counts == {}
+
+    def test_passed_on_and_what_the_hub_wrote_does_not_come_back(self, room: Stockroom) -> None:
+        self.by_hand(room, "-1", "THEFT")
+        room.store.set_level(room.products[0], room.here, 40)
+        room.cart.refresh_from_db()
+        room.world.set_options(room.cart, manual_stock_adjustments=True)
+        room.search()
+        assert room.documents() == [], "what was adjusted before is in the books"
+        self.by_hand(room, "-3", "DAMAGE")
+        self.by_hand(room, "1.5", "STOCK_FOUND")
+        room.search()
+        assert room.documents() == [[(room.sku(0), Decimal(-3))], [(room.sku(0), Decimal("1.5"))]]
+        room.deliver()
+        room.in_step()
+        room.world.book.set_on_hand([(room.world.location, room.sku(1), Decimal(77))])
+        room.world.sync_stock()
+        assert room.in_shop(1) == 77
+        room.search()
+        assert len(room.documents()) == 2
+        made = [row["reason"] for row in room.store.adjustment_feed]
+        assert made == ["THEFT", "DAMAGE", "STOCK_FOUND", "CUSTOM"]
+        stock_flow.check_again(Consignment.objects.first().pk, "ann")  # type: ignore[union-attr]
+        assert room.search().counts == {}

@@ -40,6 +40,7 @@ def test_the_names_that_others_build_on() -> None:
         "tracking_in_note",
         "send_stock_adjustments",
         "group_stock_adjustments",
+        "manual_stock_adjustments",
         "push_product_details",
         "retail_price_list",
         "retail_price_list_name",
@@ -67,6 +68,7 @@ def test_defaults() -> None:
         "tracking_in_note": False,
         "send_stock_adjustments": False,
         "group_stock_adjustments": False,
+        "manual_stock_adjustments": False,
         "push_product_details": False,
         "retail_price_list": "Retail",
         "retail_price_list_name": "",
@@ -230,5 +232,6 @@ def test_functions_follow_from_the_ports() -> None:
         Function.REFUND_DOWNLOAD,
         Function.STOCK_ADJUSTMENT_SYNC,
         Function.STOCK_TRANSFER_SYNC,
+        Function.RECONCILIATION,
     )
     assert VendConnector.feed_of(Function.STOCK_TRANSFER_SYNC) is Function.STOCK_ADJUSTMENT_SYNC
