@@ -85,6 +85,9 @@ class PickOrderSerializer(HubSerializer):
     ship_to = AddressSerializer(read_only=True)
     lines = PickLineSerializer(many=True, read_only=True)
     cartons = CartonSerializer(source="shipments", many=True, read_only=True)
+    answer = serializers.CharField(
+        read_only=True, help_text="What the WMS said: refused, held, cancelled or cancellation_refused; empty: nothing."
+    )
 
     class Meta:
         model = PickOrder

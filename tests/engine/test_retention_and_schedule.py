@@ -22,6 +22,8 @@ def test_everything_that_is_on_runs_in_a_sensible_order(world: World) -> None:
         Function.ORDER_CANCELLATION_SENDING,
         Function.REFUND_SENDING,
         Function.SHIPMENT_PICKUP,
+        Function.STOCK_ADJUSTMENT_SYNC,
+        Function.STOCK_TRANSFER_SYNC,
         Function.PRODUCT_PICKUP,
         Function.INVENTORY_PICKUP,
         Function.CUSTOMER_SYNC,
