@@ -26,6 +26,9 @@ from django.utils import timezone
 from connectors.errors import ConnectorError, RemoteUnavailable
 
 OVERLAP = timedelta(minutes=10)
+# A reading that finds nothing keeps its cursor this long: nothing has to be stored then. Not for ever, because what other
+# warehouses did since would have to be passed over each time.
+CURSOR_LASTS = timedelta(hours=1)
 
 ModelT = TypeVar("ModelT", bound=Model)
 
@@ -52,6 +55,11 @@ class Position:
             return cls(began=now)
         return position if position.after else cls(began=now, since=position.began - OVERLAP)
 
+    @property
+    def is_worth_keeping(self) -> bool:
+        """Of a reading that found nothing: does the next one have to look at so much less that this is worth storing?"""
+        return self.since is None or self.began - self.since > CURSOR_LASTS
+
     def filter(self, moment: str) -> Q:
         if self.after:
             time, pk = self.after
@@ -61,7 +69,8 @@ class Position:
 
 def read_changes(rows: QuerySet[ModelT], moment: str, cursor: str, size: int) -> Iterator[tuple[list[ModelT], str]]:
     """Pages of at most ``size`` rows in the order of their time field ``moment``, each with the cursor to keep once the
-    page is stored. A reading without changes gives one empty page. Raises ``RemoteUnavailable``."""
+    page is stored. A reading without changes gives one empty page, mostly with the cursor it began with. Raises
+    ``RemoteUnavailable``."""
     position = Position.of(cursor, timezone.now())
     more = True
     while more:
@@ -74,8 +83,10 @@ def read_changes(rows: QuerySet[ModelT], moment: str, cursor: str, size: int) ->
         if more:
             position = Position(began=position.began, after=(getattr(page[-1], moment), page[-1].pk))
             yield page, f"{iso(position.began)}|{iso(getattr(page[-1], moment))}|{page[-1].pk}"
-        else:
+        elif page or (cursor and position.is_worth_keeping):
             yield page, iso(position.began)
+        else:
+            yield page, cursor
 
 
 @contextmanager

@@ -27,7 +27,7 @@ from syncjobs.timing import LEASE
 PREVIEW_ROWS = 100
 PREVIEW_PAGES = 5
 
-T = TypeVar("T")
+AnyPage = TypeVar("AnyPage", bound=Page[Any])
 
 
 class LeaseLost(Exception):
@@ -58,6 +58,7 @@ class RunContext:
         self.calls = CallBuffer(run.connection_id, run_id=run.pk)
         self.started_at = timezone.now()
         self.fetching: list[FetchedAhead[Any]] = []
+        self.read_from = ""
 
     @cached_property
     def connection(self) -> Connection:
@@ -111,14 +112,15 @@ class RunContext:
             cursor = self.schedule.cursor
         if not self.run.pages:
             self.run.cursor_before = cursor
+        self.read_from = cursor
         return cursor
 
-    def pages(self, pages: Iterator[Page[T]]) -> Iterator[Page[T]]:
+    def pages(self, pages: Iterator[AnyPage]) -> Iterator[AnyPage]:
         """The reader's pages, the next one fetched while this one is stored. What already lies in our own database is
         read as it comes: the fetching thread never touches the database."""
         if self.connector.stores_in_hub:
-            # An idle look at our own tables leaves nothing to store, not even a cursor.
-            return (page for page in pages if page.records or page.rejects)
+            # An idle look at our own tables mostly leaves nothing to store, not even a cursor.
+            return (page for page in pages if page.records or page.rejects or page.cursor != self.read_from)
         ahead = FetchedAhead(pages)
         self.fetching.append(ahead)
         return ahead

@@ -9,7 +9,7 @@ import pytest
 from django.db.models import QuerySet
 from django.utils import timezone
 
-from carts.change_feed import OVERLAP, iso, read_changes
+from carts.change_feed import CURSOR_LASTS, OVERLAP, iso, read_changes
 from carts.models import Location, StockLevel
 from tests.factories import make_builtin_warehouse
 
@@ -97,7 +97,17 @@ def test_without_changes_a_reading_is_one_query_and_nothing_comes(
     with django_assert_num_queries(1):
         skus, again = read(cursor, size=10)
     assert skus == []
-    assert again > cursor
+    assert again == cursor
+
+
+def test_without_changes_an_old_cursor_is_brought_forward(place: Location) -> None:
+    """Or each look would pass over all that other warehouses did since."""
+    add(place, "OLD", LONG_AGO)
+    now = timezone.now()
+    for age, kept in ((CURSOR_LASTS - OVERLAP * 2, True), (CURSOR_LASTS, False)):
+        cursor = iso(now - age)
+        assert (read(cursor) == ([], cursor)) is kept
+    assert read(cursor)[1] >= iso(now)
 
 
 @pytest.mark.parametrize("cursor", ["nonsense", "2026-01-01T00:00:00", "2026-01-01T00:00:00+00:00|x|y", "a|b"])
