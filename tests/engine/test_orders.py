@@ -6,10 +6,13 @@ import json
 from decimal import Decimal
 
 import pytest
+from django.db import connection as database
+from django.test.utils import CaptureQueriesContext
 
-from carts.models import Alert, Order, OrderPayload, PickOrder
+from carts.models import Alert, Customer, Order, OrderPayload, PickOrder
 from connectors.functions import Function
 from connectors.vend.connector import OutletAddressMissing
+from syncjobs import order_changes
 from syncjobs.failures import reprocess
 from syncjobs.models import Delivery, FailedRecord, Run
 from tests.engine.conftest import World
@@ -123,6 +126,32 @@ def test_a_product_without_sku_holds_only_its_order_and_heals(world: World) -> N
         assert run.counts["healed"] == 1
         assert world.order(bad).lines.get().sku == "NOWNAMED"
         assert Delivery.objects.filter(order=order, state="pending").exists()
+
+
+def test_orders_that_wait_in_vain_hide_no_later_one(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many are stuck: each batch of them is passed over with three queries, and what lacks nothing goes out."""
+    monkeypatch.setattr(order_changes, "HEAL_AT_ONCE", 2)
+    product = world.store.add_product(sku="", name="No number", price=3)
+    world.store.update_product(product["id"], sku="")
+    stuck = [world.sell((product, 1)) for _ in range(5)]
+    world.download()
+    assert {world.order(sale).status for sale in stuck} == {Status.ERROR}
+    last = world.order(stuck[-1])
+    last.lines.update(sku="BYHAND", sku_key="byhand")
+    Order.objects.filter(pk=last.pk).update(ship_to={})
+    assert last.customer is None or not last.customer.ship_to
+    with CaptureQueriesContext(database) as queries:
+        assert order_changes.heal_orders(world.cart) == 0
+    assert len(queries) == 2 * 3 + 2 + 1  # the last one has a SKU: no product is looked up for it
+    customer = Customer.objects.create(
+        connection=world.cart,
+        external_id="late",
+        ship_to={"street1": "1 Queen Street", "city": "Auckland", "country": "NZ"},
+    )
+    Order.objects.filter(pk=last.pk).update(customer=customer)
+    assert order_changes.heal_orders(world.cart) == 1
+    assert world.order(stuck[-1]).status == Status.NEW
+    assert {world.order(sale).status for sale in stuck[:-1]} == {Status.ERROR}
 
 
 def test_a_sale_of_a_thousand_lines(world: World) -> None:
