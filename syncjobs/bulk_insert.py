@@ -55,6 +55,13 @@ def insert_values(model: type[models.Model], rows: Sequence[Mapping[str, Any]]) 
             cursor.executemany(f"INSERT INTO {table} ({names}) VALUES ({places})", list(plain_rows(columns, rows)))  # noqa: S608
 
 
+# The sequence is looked up once, not once per id.
+NEXT_IDS = """
+    WITH ids AS MATERIALIZED (SELECT pg_get_serial_sequence(%s, 'id')::regclass AS sequence)
+    SELECT nextval(ids.sequence) FROM ids, generate_series(1, %s)
+"""
+
+
 def reserve_ids(model: type[models.Model], number: int) -> Sequence[int]:
     """Primary keys for rows that are about to be inserted with them. Nobody else gets them as long as this transaction
     lasts (on SQLite, because a transaction of ours holds the write lock from its start)."""
@@ -62,8 +69,7 @@ def reserve_ids(model: type[models.Model], number: int) -> Sequence[int]:
     table = model._meta.db_table
     with database.cursor() as cursor:
         if database.vendor == "postgresql":
-            sequence = "SELECT nextval(pg_get_serial_sequence(%s, 'id')) FROM generate_series(1, %s)"
-            cursor.execute(sequence, [database.ops.quote_name(table), number])
+            cursor.execute(NEXT_IDS, [database.ops.quote_name(table), number])
             return [row[0] for row in cursor.fetchall()]
         cursor.execute("SELECT seq FROM sqlite_sequence WHERE name = %s", [table])
         last = (cursor.fetchone() or (0,))[0]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -21,6 +22,7 @@ from connectors.records import (
     CustomerRecord,
     OrderLineRecord,
     OrderRecord,
+    Page,
     RemoteOrderState,
 )
 from syncjobs.bulk_insert import insert_values, reserve_ids
@@ -29,6 +31,7 @@ from syncjobs.order_references import KnownCustomer, KnownProduct, References
 
 Status = Order.Status
 Row = dict[str, Any]
+NONE_PACKED: Mapping[tuple[str, int], bytes] = {}
 
 NO_ADDRESS = "The order has no ship-to address, its customer has none, and the outlet's is not used."
 NO_WAREHOUSE = "The cart has no warehouse. Choose one in the cart's settings; the order then goes out by itself."
@@ -62,10 +65,35 @@ class StoredOrder(NamedTuple):
     status: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrderPage(Page[OrderRecord]):
+    """A page with its payloads packed already, by (external id, version)."""
+
+    bodies: Mapping[tuple[str, int], bytes]
+
+
+def with_bodies(pages: Iterator[Page[OrderRecord]]) -> Iterator[OrderPage]:
+    """The same pages, their payloads packed where they are fetched: while the page before is being stored."""
+    for page in pages:
+        yield OrderPage(
+            records=page.records,
+            cursor=page.cursor,
+            rejects=page.rejects,
+            skipped=page.skipped,
+            complete_since=page.complete_since,
+            bodies={(one.external_id, one.version): OrderPayload.pack(one.raw) for one in page.records if one.raw},
+        )
+
+
 def store_new_orders(
-    cart: Cart, location: Location | None, records: Sequence[OrderRecord], references: References
+    cart: Cart,
+    location: Location | None,
+    records: Sequence[OrderRecord],
+    references: References,
+    bodies: Mapping[tuple[str, int], bytes] = NONE_PACKED,
 ) -> list[StoredOrder]:
-    """Stores orders that are not known yet, each with everything that belongs to it. Only within a transaction."""
+    """Stores orders that are not known yet, each with everything that belongs to it. Only within a transaction.
+    ``bodies`` are payloads that are packed already."""
     if not records:
         return []
     now = timezone.now()
@@ -82,7 +110,8 @@ def store_new_orders(
         )
         events.extend({"order_id": order_id, "kind": kind, "message": text} for kind, text in history(cart, order))
         if record.raw:
-            payloads.append({"order_id": order_id, "version": record.version, "body": OrderPayload.pack(record.raw)})
+            body = bodies.get((record.external_id, record.version)) or OrderPayload.pack(record.raw)
+            payloads.append({"order_id": order_id, "version": record.version, "body": body})
         if order["status"] == Status.NEW and cart.warehouse_id is not None:
             deliveries.append(
                 {
@@ -145,6 +174,7 @@ def order_values(record: OrderRecord, ship_to: Address | None, references: Refer
     customer = references.customers.get(record.customer_id)
     name, email = customer_facts(record.customer, customer)
     bill_to = bill_to_of(record, customer) or ship_to
+    ship_to_values = ship_to.as_dict() if ship_to else {}
     return {
         "number": record.number[:120],
         "remote_status": record.remote_status[:60],
@@ -181,8 +211,8 @@ def order_values(record: OrderRecord, ship_to: Address | None, references: Refer
         "customer_id": customer.id if customer else None,
         "customer_name": name[:300],
         "customer_email": email[:254],
-        "ship_to": ship_to.as_dict() if ship_to else {},
-        "bill_to": bill_to.as_dict() if bill_to else {},
+        "ship_to": ship_to_values,
+        "bill_to": bill_to.as_dict() if bill_to and bill_to is not ship_to else ship_to_values,
     }
 
 

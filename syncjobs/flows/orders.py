@@ -16,7 +16,7 @@ from syncjobs.failures import failures_of_rejects, record_failures, settle_exter
 from syncjobs.flows.catalogue import refresh_customers, refresh_products
 from syncjobs.flows.consignments import ASKED_FOR, search_soon
 from syncjobs.flows.shared_stock import tell_others
-from syncjobs.intake_orders import known_orders, newest_of_each, store_new_orders
+from syncjobs.intake_orders import known_orders, newest_of_each, store_new_orders, with_bodies
 from syncjobs.intake_refunds import (
     as_lookups,
     known_refunds,
@@ -41,7 +41,7 @@ def pull_orders(context: RunContext) -> None:
     refunds = Function.REFUND_DOWNLOAD in on or context.run.function == Function.REFUND_DOWNLOAD
     reader = cast(OrderReader, context.connector)
     catalogue = CatalogueRefresh(context)
-    pages = context.pages(reader.read_orders(context.start_cursor()))
+    pages = context.pages(with_bodies(reader.read_orders(context.start_cursor())))
     if imports and not context.run.dry_run:
         catalogue.read_for_the_first_time()
     for page in pages:
@@ -57,7 +57,7 @@ def pull_orders(context: RunContext) -> None:
         returns = newer(returns, back)
         references = catalogue.references_for([*wanted, *newer_versions(records, known), *as_lookups(returns)])
         with context.page(page.cursor):
-            stored = store_new_orders(context.cart, context.cart.stock_location(), wanted, references)
+            stored = store_new_orders(context.cart, context.cart.stock_location(), wanted, references, page.bodies)
             changed = change_known(context, records, known, references, cancels)
             linked = link_refunds(context.cart, [order.external_id for order in stored]) if refunds else 0
             taken = take_in_refunds(context.cart, returns, back, references)
