@@ -47,8 +47,8 @@ def rates(databases: Databases, server: Server, kind: str, sales: int, rounds: i
     for _ in range(rounds):
         take("ours", ours(databases, server, kind))
         take("floor", floor(databases, server, kind))
-    for mode in modes:
-        take(mode, dlt(databases, server, kind, mode))
+        for mode in modes:
+            take(mode, dlt(databases, server, kind, mode))
     check_same_rows(best["ours"]["rows"], best["floor"]["rows"])
     title = f"Order Download, {sales:,} sales, {kind}"
     names = {"floor": "shortest script", "append": "dlt append", "merge": "dlt merge"}
