@@ -14,7 +14,7 @@ from django.utils import timezone
 
 from carts.book_checks import BookError, LocationFinder, check_quantity
 from carts.book_ledger import Cause, Why
-from carts.book_stock import StockKey, lock_book, locked_levels, move, open_needs, store, total
+from carts.book_stock import ZERO, StockKey, lock_book, locked_levels, move, open_needs, store, total
 from carts.models import BookedDocument, Location, StockLevel, Warehouse
 from carts.models.catalogue import sku_key
 from carts.signals import book_changed
@@ -93,12 +93,15 @@ def transfer(warehouse_pk: int, places: LocationFinder, step: OutboundStockTrans
 def open_entries(
     warehouse: Warehouse, quantities: Mapping[StockKey, Decimal], lines: Iterable[OutboundStockLine]
 ) -> None:
-    """Stock rows for goods that arrive at a location that had none of them, if the warehouse keeps them elsewhere."""
-    arriving = {key for key, quantity in quantities.items() if quantity > 0}
-    missing = arriving - locked_levels(arriving).keys()
+    """Stock rows for goods that arrive at (or are counted at) a location that had none of them, if the warehouse keeps them
+    elsewhere. They begin with nothing; after a count with what the shop's books said before it, so that what was counted
+    is what lies there in the end."""
+    names = {sku_key(line.sku): line.sku.strip() for line in lines}
+    before = {sku_key(line.sku): check_quantity(line.expected) for line in lines if line.expected is not None}
+    new = {key for key, quantity in quantities.items() if quantity > 0 or key[1] in before}
+    missing = new - locked_levels(new).keys()
     rows = StockLevel.objects.filter(location__warehouse=warehouse, sku_key__in={key for _, key in missing})
     kept = set(rows.values_list("sku_key", flat=True))
-    names = {sku_key(line.sku): line.sku.strip() for line in lines}
     needs = open_needs(warehouse.pk, missing)
     now = timezone.now()
     store(
@@ -106,8 +109,8 @@ def open_entries(
             location_id=place,
             sku=names[key],
             sku_key=key,
-            available=-needs.get((place, key), Decimal(0)),
-            on_hand=Decimal(0),
+            available=before.get(key, ZERO) - needs.get((place, key), ZERO),
+            on_hand=before.get(key, ZERO),
             read_at=now,
             changed_at=now,
         )

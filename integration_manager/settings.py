@@ -264,6 +264,7 @@ RETENTION_DAYS = {
     "payloads": env.int("KEEP_PAYLOADS_DAYS", default=30),
     "webhooks": env.int("KEEP_WEBHOOKS_DAYS", default=30),
     "reconciliations": env.int("KEEP_RECONCILIATIONS_DAYS", default=90),
+    "movements": env.int("KEEP_MOVEMENTS_DAYS", default=730),
 }
 
 UNFOLD = {

@@ -9,7 +9,7 @@ from typing import Any
 from django.conf import settings
 from django.utils import timezone
 
-from carts.models import OrderPayload
+from carts.models import OrderPayload, StockMovement
 from syncjobs.models import ApiCall, ApiCallBody, DeliveryAttempt, Mismatch, Reconciliation, Run, WebhookEvent
 
 BATCH = 500
@@ -23,6 +23,7 @@ KEPT: dict[str, Rows] = {
     "payloads": lambda before: OrderPayload.objects.filter(stored_at__lt=before),
     "reconciliations": lambda before: Reconciliation.objects.filter(requested_at__lt=before),
     "mismatches": lambda before: Mismatch.objects.filter(last_seen_at__lt=before, state=Mismatch.State.GONE),
+    "movements": lambda before: StockMovement.objects.filter(moved_at__lt=before),
     "attempts": lambda before: DeliveryAttempt.objects.filter(started_at__lt=before),
     "webhooks": lambda before: WebhookEvent.objects.filter(received_at__lt=before).exclude(
         state=WebhookEvent.State.RECEIVED

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime
+from decimal import Decimal
 from typing import Any, cast
 
 from django.utils import timezone
@@ -27,6 +28,8 @@ from connectors.records import (
 from syncjobs.consignment_hints import want
 from syncjobs.models import Delivery
 from syncjobs.outbox import Kind, revive, withdraw
+
+NOTHING_EXPECTED: Mapping[str, Decimal | None] = {}
 
 
 def document_is_ready(sender: type, document: AnyDocument, **kwargs: object) -> None:
@@ -104,7 +107,7 @@ def outbound_adjustment(adjustment: StockAdjustment) -> OutboundStockAdjustment:
         happened_at=adjustment.happened_at,
         cart_name=cart_name(consignment),
         note=consignment.name if consignment.name != consignment.number else "",
-        lines=outbound_lines(adjustment),
+        lines=outbound_lines(adjustment, expected_by(adjustment)),
     )
 
 
@@ -126,13 +129,28 @@ def outbound_transfer(step: StockTransferStep) -> OutboundStockTransfer:
     )
 
 
-def outbound_lines(document: AnyDocument) -> tuple[OutboundStockLine, ...]:
+def outbound_lines(
+    document: AnyDocument, expected: Mapping[str, Decimal | None] = NOTHING_EXPECTED
+) -> tuple[OutboundStockLine, ...]:
     return tuple(
         OutboundStockLine(
-            reference=line.product_id_at_cart, sku=line.sku, name=line.name, quantity=line.quantity, cost=line.cost
+            reference=line.product_id_at_cart,
+            sku=line.sku,
+            name=line.name,
+            quantity=line.quantity,
+            cost=line.cost,
+            expected=expected.get(line.product_id_at_cart),
         )
         for line in document.lines.all()
     )
+
+
+def expected_by(adjustment: StockAdjustment) -> Mapping[str, Decimal | None]:
+    """Product id -> what the shop's books said of it before the count."""
+    consignment = adjustment.consignment
+    if consignment.kind != Consignment.Kind.COUNT:
+        return NOTHING_EXPECTED
+    return dict(consignment.lines.values_list("product_id_at_cart", "count"))
 
 
 def location_id(location: Location | None) -> str:

@@ -71,13 +71,15 @@ class ConsignmentRecord:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OutboundStockLine:
     """``quantity`` of an adjustment is signed: what is added to (or taken from) the level. Of a transfer it is what moves;
-    below zero in a later step that corrects an earlier one of its kind, so that less has moved in all."""
+    below zero in a later step that corrects an earlier one of its kind, so that less has moved in all. ``expected`` of
+    an inventory count: what the shop's books said before somebody counted."""
 
     reference: str
     sku: str
     name: str
     quantity: Decimal
     cost: Decimal | None = None
+    expected: Decimal | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from decimal import Decimal
 
 from django.core.management import call_command
 from django.utils import timezone
 
+from carts.models import StockLevel, StockMovement
+from carts.warehouse_book import WarehouseBook
 from connectors.functions import Function
 from syncjobs.models import ApiCall, ApiCallBody, Run, Schedule, WebhookEvent
 from syncjobs.retention import prune
@@ -80,3 +83,16 @@ def test_old_things_go_and_young_ones_stay(world: World) -> None:
     assert ApiCall.objects.count() == calls
     assert set(WebhookEvent.objects.values_list("pk", flat=True)) == {unread.pk} != {old.pk}
     call_command("prune")
+
+
+def test_the_ledger_of_stock_is_kept_for_two_years(world: World) -> None:
+    place = world.warehouse.locations.get()
+    book = WarehouseBook(world.warehouse.pk)
+    book.set_on_hand([(place, "OLD", Decimal(3)), (place, "YOUNG", Decimal(4))])
+    now = timezone.now()
+    StockMovement.objects.filter(sku="OLD").update(moved_at=now - timedelta(days=731))
+    StockMovement.objects.filter(sku="YOUNG").update(moved_at=now - timedelta(days=729))
+    StockMovement.objects.exclude(sku__in=["OLD", "YOUNG"]).delete()
+    assert prune()["movements"] == 1
+    assert StockMovement.objects.get().sku == "YOUNG"
+    assert StockLevel.objects.get(sku="OLD").on_hand == 3

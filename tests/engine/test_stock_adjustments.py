@@ -7,9 +7,10 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from django.utils import timezone
 
 from carts import stock_flow
-from carts.models import Alert, Consignment, StockAdjustment, StockMovement
+from carts.models import Alert, Consignment, Location, StockAdjustment, StockLevel, StockMovement
 from carts.order_flow import TransitionRefused
 from connectors.functions import Function
 from syncjobs.models import ConsignmentHint, Delivery, Run
@@ -102,6 +103,25 @@ class TestWhatBecomesWhat:
         line = consignment(count).lines.get(product_id_at_cart=two["id"])
         assert "Nothing changed" in line.remark and not line.left_out
         assert consignment(count).status == Status.PASSED_ON
+
+    def test_what_was_counted_lies_there_even_where_the_warehouse_kept_none(self, room: Stockroom) -> None:
+        """A location's first entry of an SKU does not begin with nothing when the shop has just counted it: Inventory Sync
+        would write the difference over the count."""
+        one, two = room.products[:2]
+        StockLevel.objects.create(
+            location=Location.objects.create(warehouse=room.world.warehouse, name="Elsewhere", external_id="else"),
+            sku=room.sku(0),
+            available=Decimal(7),
+            on_hand=Decimal(7),
+            read_at=timezone.now(),
+            changed_at=timezone.now(),
+        )
+        StockLevel.objects.filter(location=room.world.location, sku=room.sku(0)).delete()
+        room.store.count_stock(room.here, [(one, 37), (two, 41)])
+        room.search()
+        room.deliver()
+        room.in_step()
+        assert room.on_hand(0) == 37
 
     def test_a_count_without_any_difference_is_nothing_to_pass_on(self, room: Stockroom) -> None:
         count = room.store.count_stock(room.here, [(room.products[0], 40)])
