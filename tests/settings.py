@@ -9,6 +9,16 @@ os.environ.setdefault("CREDENTIALS_KEYS", "Zm9yLXRlc3RzLW9ubHktMzItYnl0ZXMtbG9uZ
 os.environ.setdefault("PUBLIC_URL", "http://testserver")
 os.environ["DEBUG"] = "false"
 
+
+def redis_of_this_process() -> str:
+    """Tests that run side by side must not share a queue: each process has the next database of the same Redis."""
+    address, slash, number = os.environ.get("REDIS_URL", "").rpartition("/")
+    process = os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")
+    return f"{address}{slash}{int(number) + int(process)}" if address else ""
+
+
+os.environ["REDIS_URL"] = redis_of_this_process()
+
 from integration_manager.settings import *  # noqa: F403
 from integration_manager.settings import DATABASES
 
