@@ -14,51 +14,55 @@ LONGEST_BODY_BYTES = 256 * 1024
 
 
 class CallBuffer:
-    """Takes calls from any thread; ``flush`` stores them. Belongs to one run, one delivery batch or one test."""
+    """Takes calls from any thread; ``flush`` stores them. Belongs to one run, one delivery batch or one test. Masking and
+    packing are the calling thread's work: nothing waits here in the clear, and whoever stores has little left to do."""
 
     def __init__(self, connection_id: int, *, run_id: int | None = None, delivery_id: int | None = None) -> None:
         self.connection_id = connection_id
         self.run_id = run_id
         self.delivery_id = delivery_id
-        self._calls: list[CallRecord] = []
+        self._waiting: list[tuple[ApiCall, ApiCallBody]] = []
         self._lock = threading.Lock()
 
     def __call__(self, record: CallRecord) -> None:
+        pair = self.row_of(record), body_of(record)
         with self._lock:
-            self._calls.append(record)
+            self._waiting.append(pair)
 
     def flush(self) -> None:
         """Stores what was collected. Two statements, however many calls."""
         with self._lock:
-            calls, self._calls = self._calls, []
-        if not calls:
+            waiting, self._waiting = self._waiting, []
+        if not waiting:
             return
-        rows = ApiCall.objects.bulk_create(
-            ApiCall(
-                connection_id=self.connection_id,
-                run_id=self.run_id,
-                delivery_id=self.delivery_id,
-                method=call.method,
-                url=mask_url(call.url),
-                status=call.status,
-                duration_ms=call.duration_ms,
-                attempt=call.attempt,
-                error=mask_text(call.error),
-                started_at=call.started_at,
-            )
-            for call in calls
+        calls = ApiCall.objects.bulk_create(call for call, _ in waiting)
+        bodies = [body for _, body in waiting]
+        for call, body in zip(calls, bodies, strict=True):
+            body.call = call
+        ApiCallBody.objects.bulk_create(bodies)
+
+    def row_of(self, record: CallRecord) -> ApiCall:
+        return ApiCall(
+            connection_id=self.connection_id,
+            run_id=self.run_id,
+            delivery_id=self.delivery_id,
+            method=record.method,
+            url=mask_url(record.url),
+            status=record.status,
+            duration_ms=record.duration_ms,
+            attempt=record.attempt,
+            error=mask_text(record.error),
+            started_at=record.started_at,
         )
-        ApiCallBody.objects.bulk_create(bodies_of(row, call) for row, call in zip(rows, calls, strict=True))
 
 
-def bodies_of(row: ApiCall, call: CallRecord) -> ApiCallBody:
+def body_of(record: CallRecord) -> ApiCallBody:
     return ApiCallBody(
-        call=row,
-        request_headers=mask_headers(call.request_headers),
-        request=ApiCallBody.pack(readable(call.request_body)),
-        response_headers=mask_headers(call.response_headers),
-        response=ApiCallBody.pack(readable(call.response_body)),
-        cut=max(len(call.request_body), len(call.response_body)) > LONGEST_BODY_BYTES,
+        request_headers=mask_headers(record.request_headers),
+        request=ApiCallBody.pack(readable(record.request_body)),
+        response_headers=mask_headers(record.response_headers),
+        response=ApiCallBody.pack(readable(record.response_body)),
+        cut=max(len(record.request_body), len(record.response_body)) > LONGEST_BODY_BYTES,
     )
 
 
