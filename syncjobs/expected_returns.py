@@ -6,7 +6,7 @@ not pushed down again.
 
 from __future__ import annotations
 
-from collections.abc import Set
+from collections.abc import Sequence, Set
 from dataclasses import dataclass, field
 from datetime import timedelta
 from decimal import Decimal
@@ -36,12 +36,12 @@ class ExpectedBack:
         return self.sure.keys() | self.perhaps.keys()
 
 
-def expected_back(cart: Cart, location: Location) -> ExpectedBack:
-    """What this cart's outlet took back for this location. One query."""
+def expected_back(cart: Cart, places: Sequence[Location]) -> ExpectedBack:
+    """What this cart's outlet took back for these locations. One query."""
     rows = (
         RefundLine.objects.filter(
             refund__cart_id=cart.pk,
-            refund__location=location,
+            refund__location__in=places,
             refund__status__in=EXPECTED,
             refund__stored_at__gt=timezone.now() - EXPECTED_FOR,
             ships=True,

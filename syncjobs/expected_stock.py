@@ -1,8 +1,9 @@
-"""What a location's figures do not show yet: orders on their way to the warehouse, goods on their way back to it, and
+"""What the figures of a cart's locations do not show yet: orders on their way to the warehouse, goods on their way back to it, and
 stock documents of the shops that it has not booked."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
@@ -19,15 +20,16 @@ ZERO = Decimal(0)
 
 @dataclass(frozen=True, slots=True)
 class ExpectedStock:
-    """By SKU key. ``waiting``: sold, but not deducted in the warehouse's figures yet."""
+    """By SKU key, of all the cart's locations together. ``waiting``: sold, but not deducted in the warehouse's figures
+    yet."""
 
     waiting: dict[str, Decimal]
     back: ExpectedBack
     moved: OnItsWay
 
     @classmethod
-    def load(cls, cart: Cart, location: Location) -> ExpectedStock:
-        return cls(not_at_warehouse_yet(location), expected_back(cart, location), on_its_way(location))
+    def load(cls, cart: Cart, places: Sequence[Location]) -> ExpectedStock:
+        return cls(not_at_warehouse_yet(places), expected_back(cart, places), on_its_way(places))
 
     @property
     def keys(self) -> set[str]:
@@ -46,21 +48,25 @@ class ExpectedStock:
         return min(max(current, available + least), available + most)
 
 
-def not_at_warehouse_yet(location: Location) -> dict[str, Decimal]:
+def not_at_warehouse_yet(places: Sequence[Location]) -> dict[str, Decimal]:
     """SKU key -> quantity that the shops sold but that is not deducted in the warehouse's figures yet: what was not sent,
-    and what was sent after the time of the SKU's own figure."""
+    and what was sent after the time of the SKU's own figure at the order's location. Where that location has no figure
+    of the SKU at all, it is deducted from what the other locations have until it is shipped."""
     unsent = [Order.Status.NEW, Order.Status.HELD, Order.Status.ERROR]
-    lines = OrderLine.objects.filter(order__location=location, ships=True).exclude(sku_key="")
-    if figures_are_live(location):
+    lines = OrderLine.objects.filter(order__location__in=places, ships=True).exclude(sku_key="")
+    if figures_are_live(places):
         lines = lines.filter(order__status__in=unsent)
     else:
-        lines = lines.annotate(figure_of=figure_time(location)).filter(
-            Q(order__status__in=unsent) | Q(order__at_warehouse_at__gte=F("figure_of")),
+        late = Q(order__at_warehouse_at__gte=F("figure_of"))
+        if len(places) > 1:
+            late |= Q(figure_of=None)
+        lines = lines.annotate(figure_of=figure_time("order__location")).filter(
+            Q(order__status__in=unsent) | late,
             # Said once more for all of them: so the databases see that an index answers it.
             order__status__in=[*unsent, Order.Status.AT_WAREHOUSE],
         )
     rows = lines.order_by().values("sku_key").annotate(open=Sum(F("quantity") - F("shipped")))
     waiting = {row["sku_key"]: Decimal(row["open"]).quantize(STEP) for row in rows if row["open"] and row["open"] > 0}
-    for key, more in added_by_changes(location).items():
+    for key, more in added_by_changes(places).items():
         waiting[key] = waiting.get(key, ZERO) + more.quantize(STEP)
     return waiting

@@ -12,7 +12,16 @@ from carts.models.builtin import (
     StockMovement,
 )
 from carts.models.catalogue import Customer, Product, ProductLink, ProductMatch, PushedProduct, SentProduct
-from carts.models.connections import Cart, Connection, FunctionSetting, Location, Outlet, Warehouse
+from carts.models.connections import (
+    Cart,
+    CartStockLocation,
+    Connection,
+    FunctionSetting,
+    Location,
+    Outlet,
+    StockFrom,
+    Warehouse,
+)
 from carts.models.consignments import (
     Consignment,
     ConsignmentLine,
@@ -39,6 +48,7 @@ __all__ = [
     "Authorization",
     "BookedDocument",
     "Cart",
+    "CartStockLocation",
     "Connection",
     "Consignment",
     "ConsignmentLine",
@@ -73,6 +83,7 @@ __all__ = [
     "StockAdjustment",
     "StockAdjustmentLine",
     "StockDocument",
+    "StockFrom",
     "StockLevel",
     "StockMovement",
     "StockOnItsWay",

@@ -130,6 +130,9 @@ class Warehouse(Connection):
     connection = models.OneToOneField(
         Connection, on_delete=models.CASCADE, parent_link=True, primary_key=True, related_name="as_warehouse"
     )
+    locations_read_at = models.DateTimeField(
+        null=True, blank=True, editable=False, help_text="When it was asked for its locations last."
+    )
 
     objects = WarehouseManager()
 
@@ -146,13 +149,23 @@ class Warehouse(Connection):
 
 
 class Location(models.Model):
-    """A place in a warehouse that holds stock. Disabled ones are left out of every sync."""
+    """A place in a warehouse that holds stock. Disabled ones are left out of every sync.
+
+    ``listed_name`` is what the warehouse's system calls it, ``listed_at`` when it listed it last. ``gone_since``: the
+    system lists it no more, so the hub switched it off; it is switched on again when it is back. What a person switches
+    off stays off, and has no ``gone_since``.
+    """
 
     warehouse = models.ForeignKey(Warehouse, on_delete=models.CASCADE, related_name="locations")
     external_id = models.CharField(max_length=120, blank=True)
     name = models.CharField(max_length=120)
     is_active = models.BooleanField(default=True)
     is_default = models.BooleanField(default=False, help_text="Used where a cart names no location.")
+    listed_name = models.CharField(max_length=120, blank=True, editable=False)
+    listed_at = models.DateTimeField(null=True, blank=True, editable=False)
+    gone_since = models.DateTimeField(
+        null=True, blank=True, editable=False, help_text="Since when the warehouse's system lists it no more."
+    )
 
     class Meta:
         ordering = ["name"]
@@ -168,6 +181,14 @@ class Location(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+
+class StockFrom(models.TextChoices):
+    """Whose stock a cart shows."""
+
+    LOCATION = "location", "The cart's own location"
+    SET = "set", "Chosen locations, added up"
+    ALL = "all", "All locations of the warehouse, added up"
 
 
 class CartManager(models.Manager["Cart"]):
@@ -196,7 +217,21 @@ class Cart(Connection):
         blank=True,
         related_name="carts",
         verbose_name="Sync Inventory With Warehouse",
-        help_text="The warehouse location that belongs to this outlet. Empty: the warehouse's default location.",
+        help_text="The warehouse location that belongs to this cart: its orders go there, and its outlet's stock documents "
+        "are booked there. Empty: the warehouse's default location.",
+    )
+    stock_from = models.CharField(
+        max_length=10,
+        choices=StockFrom.choices,
+        default=StockFrom.LOCATION,
+        help_text="Whose stock the shop shows. All: new locations count by themselves.",
+    )
+    stock_locations = models.ManyToManyField(
+        Location,
+        through="CartStockLocation",
+        blank=True,
+        related_name="shown_by",
+        help_text="The locations whose stock is added up, where chosen ones are.",
     )
     outlet = models.ForeignKey(
         "Outlet", on_delete=models.SET_NULL, null=True, blank=True, related_name="+", editable=False
@@ -212,10 +247,34 @@ class Cart(Connection):
         super().save(*args, **kwargs)
 
     def stock_location(self) -> Location | None:
-        """The location whose stock this cart shows: its own, else the warehouse's default."""
+        """The one location that belongs to this cart: its orders go there, and its outlet's stock documents are booked
+        there. Its own, else the warehouse's default."""
         if self.location_id:
             return self.location
         return self.warehouse.default_location() if self.warehouse else None
+
+    def stock_places(self) -> list[Location]:
+        """The locations whose stock this cart shows, added up. Those that are switched off are left out."""
+        if self.warehouse is None:
+            return []
+        if self.stock_from == StockFrom.LOCATION:
+            location = self.stock_location()
+            return [location] if location is not None and location.is_active else []
+        places = self.warehouse.locations if self.stock_from == StockFrom.ALL else self.stock_locations
+        return [place for place in places.all() if place.is_active and place.warehouse_id == self.warehouse_id]
+
+
+class CartStockLocation(models.Model):
+    """A location is one of those whose stock a cart shows."""
+
+    cart = models.ForeignKey(Cart, on_delete=models.CASCADE, db_index=False, related_name="+")
+    location = models.ForeignKey(Location, on_delete=models.PROTECT, related_name="+")
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["cart", "location"], name="cart_stock_location_is_unique")]
+
+    def __str__(self) -> str:
+        return f"{self.location} for {self.cart}"
 
 
 class Outlet(models.Model):

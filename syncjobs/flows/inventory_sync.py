@@ -16,12 +16,13 @@ from itertools import islice
 from typing import Any, TypeVar, cast
 
 from django.db import transaction
-from django.db.models import Count, Exists, F, OuterRef, Q, Subquery
+from django.db.models import Count, Exists, F, OuterRef, Q, Subquery, Sum
 from django.utils import timezone
 
 from carts.models import Cart, Location, OutletLevel, Product, StockLevel
 from carts.models.catalogue import sku_key
 from carts.models.fields import plain_decimal
+from carts.stock_places import NoStockPlaces, places_of
 from connectors.errors import ConfigurationInvalid, OutcomeUnknown, RemoteUnavailable
 from connectors.functions import Function
 from connectors.ports import ConsignmentReader, InventoryReader, InventoryWriter, OrderReader, ProductReader
@@ -56,17 +57,15 @@ class Difference:
 
 def push_levels(context: RunContext) -> None:
     cart = context.cart
-    location = cart.stock_location()
-    if location is None or not location.is_active:
-        raise ConfigurationInvalid(
-            f"{cart} has no active warehouse location to take stock from.",
-            fix="Choose a location under Sync Inventory With Warehouse in the cart's settings.",
-        )
+    try:
+        places = places_of(cart)
+    except NoStockPlaces as error:
+        raise ConfigurationInvalid(str(error), fix=error.fix) from error
     if context.run.dry_run:
-        preview(context, location)
+        preview(context, places)
         return
     read_outlet_levels(context)
-    differences = find_differences(context, location)
+    differences = find_differences(context, places)
     if not differences:
         if context.run.trigger in ASKED_FOR:
             search_soon(cart)
@@ -74,39 +73,36 @@ def push_levels(context: RunContext) -> None:
         read_causes_first(context)
         moved = read_until_quiet(context)
         differences = [
-            difference for difference in find_differences(context, location) if difference.product_id not in moved
+            difference for difference in find_differences(context, places) if difference.product_id not in moved
         ]
-    report(context, location)
+    report(context, places)
     write(context, differences)
 
 
-def preview(context: RunContext, location: Location) -> None:
+def preview(context: RunContext, places: Sequence[Location]) -> None:
     """What would be written, judged by the levels the hub knows; for a cart that never ran, by the first pages of its
     products and levels. Nothing is stored."""
     if OutletLevel.objects.filter(cart=context.cart).exists():
-        report(context, location)
-        differences = find_differences(context, location)
+        report(context, places)
+        differences = find_differences(context, places)
     else:
-        differences = differences_at_remote(context, location)
+        differences = differences_at_remote(context, places)
     for one in differences:
         context.preview(sku=one.sku, now=plain_decimal(one.current), then=plain_decimal(one.desired))
     context.run.count(different=len(differences))
 
 
-def differences_at_remote(context: RunContext, location: Location) -> list[Difference]:
+def differences_at_remote(context: RunContext, places: Sequence[Location]) -> list[Difference]:
     """The first pages of the outlet's products and levels, compared with the warehouse's stock."""
     reader = cast(InventoryReader, context.connector)
     skus: dict[str, str] = {}
     if isinstance(reader, ProductReader):
         for page in islice(reader.read_products(""), PREVIEW_PAGES):
             skus.update({record.external_id: record.sku for record in page.records if not record.deleted})
-    stock = {
-        key: available.quantize(STEP)
-        for key, available in StockLevel.objects.filter(
-            location=location, sku_key__in={sku_key(sku) for sku in skus.values()}
-        ).values_list("sku_key", "available")
-    }
-    expected = ExpectedStock.load(context.cart, location)
+    levels_there = StockLevel.objects.filter(location__in=places, sku_key__in={sku_key(sku) for sku in skus.values()})
+    sums = levels_there.order_by().values_list("sku_key").annotate(Sum("available"))
+    stock = {key: Decimal(available).quantize(STEP) for key, available in sums}
+    expected = ExpectedStock.load(context.cart, places)
     found = []
     for levels in islice(reader.read_levels(""), PREVIEW_PAGES):
         for record in levels.records:
@@ -201,11 +197,11 @@ def read_until_quiet(context: RunContext) -> set[str]:
     return moved
 
 
-def find_differences(context: RunContext, location: Location) -> list[Difference]:
+def find_differences(context: RunContext, places: Sequence[Location]) -> list[Difference]:
     """Products whose level is not what it should be. A handful of queries, and one more per 500 SKUs of which something
     is on its way. What moved on at the warehouse while this was computed is left for the next round."""
-    expected = ExpectedStock.load(context.cart, location)
-    rows = candidates(context.cart, location)
+    expected = ExpectedStock.load(context.cart, places)
+    rows = candidates(context.cart, places)
     found: dict[int, Difference] = {}
     for row in rows.exclude(level=F("available")).iterator(chunk_size=2000):
         add_difference(found, row, expected)
@@ -214,25 +210,24 @@ def find_differences(context: RunContext, location: Location) -> list[Difference
             add_difference(found, row, expected)
     if not found or not expected.keys:
         return list(found.values())
-    again = ExpectedStock.load(context.cart, location)
+    again = ExpectedStock.load(context.cart, places)
     still = {key for key in {*expected.keys, *again.keys} if expected.of(key) != again.of(key)}
     return [one for one in found.values() if sku_key(one.sku) not in still]
 
 
-def differences_of(context: RunContext, location: Location, levels: dict[str, Decimal]) -> list[Difference]:
+def differences_of(context: RunContext, places: Sequence[Location], levels: dict[str, Decimal]) -> list[Difference]:
     """The same for levels that were just read (by the cart's product id) and are not stored: for Reconciliation."""
-    expected = ExpectedStock.load(context.cart, location)
+    expected = ExpectedStock.load(context.cart, places)
     found: dict[int, Difference] = {}
-    for row in candidates(context.cart, location).filter(product__external_id__in=list(levels)):
+    for row in candidates(context.cart, places).filter(product__external_id__in=list(levels)):
         row.level = levels[row.product.external_id]
         add_difference(found, row, expected)
     return list(found.values())
 
 
-def candidates(cart: Cart, location: Location) -> Any:
-    """Outlet levels that may be written, each with ``available`` at the location: goods that exist, are tracked, have
-    an unambiguous SKU that the warehouse knows, and are not in doubt."""
-    stock = StockLevel.objects.filter(location=location, sku_key=OuterRef("product__sku_key"))
+def candidates(cart: Cart, places: Sequence[Location]) -> Any:
+    """Outlet levels that may be written, each with what is ``available`` at the locations together: goods that exist, are
+    tracked, have an unambiguous SKU that one of the locations knows, and are not in doubt."""
     twins = Product.objects.filter(connection_id=cart.pk, sku_key=OuterRef("product__sku_key"), deleted=False).exclude(
         pk=OuterRef("product")
     )
@@ -243,11 +238,20 @@ def candidates(cart: Cart, location: Location) -> Any:
         )
         .exclude(product__sku_key="")
         .exclude(doubtful)
-        .annotate(available=Subquery(stock.values("available")[:1]))
+        .annotate(available=available_at(places, "product__sku_key"))
         .filter(available__isnull=False)
         .exclude(Exists(twins))
         .select_related("product")
     )
+
+
+def available_at(places: Sequence[Location], key: str) -> Subquery:
+    """The stock of an SKU at all of the locations together, NULL where none of them knows it. ``key``: the look-up of its
+    SKU key from the outer query."""
+    levels = StockLevel.objects.filter(location__in=places, sku_key=OuterRef(key)).order_by()
+    if len(places) == 1:
+        return Subquery(levels.values("available")[:1])
+    return Subquery(levels.values("sku_key").annotate(total=Sum("available")).values("total"))
 
 
 def add_difference(found: dict[int, Difference], row: Any, expected: ExpectedStock) -> None:
@@ -322,9 +326,9 @@ def settle_batch(context: RunContext, batch: Sequence[Difference], results: Sequ
     context.run.count(written=len(done), rejected=rejected)
 
 
-def report(context: RunContext, location: Location) -> None:
+def report(context: RunContext, places: Sequence[Location]) -> None:
     """What is left out, and why, in numbers. One query, whatever the size of the catalogue."""
-    stock = StockLevel.objects.filter(location=location, sku_key=OuterRef("sku_key"))
+    stock = StockLevel.objects.filter(location__in=places, sku_key=OuterRef("sku_key"))
     facts = (
         Product.objects.filter(connection_id=context.connection.pk, deleted=False, kind=ProductKind.GOODS)
         .annotate(matched=Exists(stock))

@@ -12,6 +12,7 @@ from django.utils import timezone
 from carts.models import Order, Warehouse
 from carts.models.fields import plain_decimal
 from carts.remote import open_connector
+from carts.stock_places import NoStockPlaces, places_of
 from connectors.functions import Function
 from connectors.ports import InventoryReader, OrderSearcher, OrderWriter, SentOrderSearcher
 from connectors.records import OrderRecord, RemoteOrderState, SentOrderRecord, SentOrderState
@@ -170,14 +171,17 @@ class Look:
     def stock(self) -> Iterator[Finding]:
         """The outlet's levels as they are now against what the warehouse's stock says they should be. Only read: what
         the hub knows of the levels stays Inventory Sync's own."""
-        location = self.cart.stock_location()
-        if location is None or not self.cart.function_is_on(Function.INVENTORY_SYNC):
+        if not self.cart.function_is_on(Function.INVENTORY_SYNC):
             return
+        try:
+            places = places_of(self.cart)
+        except NoStockPlaces:
+            return  # Inventory Sync says what is missing
         reader = cast(InventoryReader, self.context.connector)
         for page in self.context.pages(reader.read_levels("")):
             levels = {record.product_id: record.available.quantize(STEP) for record in page.records}
             self.count("skus", len(levels))
-            for one in differences_of(self.context, location, levels):
+            for one in differences_of(self.context, places, levels):
                 yield Finding(
                     Cause.STOCK_DIFFERS, one.sku, one.sku, plain_decimal(one.desired), plain_decimal(one.current)
                 )

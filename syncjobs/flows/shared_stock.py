@@ -7,7 +7,7 @@ from datetime import timedelta
 from django.db.models import Q
 from django.utils import timezone
 
-from carts.models import Cart
+from carts.models import Cart, StockFrom
 from connectors.functions import Function
 from syncjobs.models import Run
 from syncjobs.schedule import request_run
@@ -17,19 +17,21 @@ PAUSE = timedelta(seconds=10)
 
 
 def tell_others(cart: Cart) -> None:
-    """Queues an Inventory Sync for every other cart whose stock is at the location of this one. One query when there is
-    none."""
+    """Queues an Inventory Sync for every other cart that shows the stock of the location where this one's sales are
+    booked, alone or among others. Two queries when there is none."""
     location = cart.stock_location()
-    if location is None:
+    if location is None or cart.warehouse is None:
         return
-    place = Q(location=location)
-    if location.is_default:
-        place |= Q(location=None, warehouse=location.warehouse_id)
+    shows = Q(stock_from=StockFrom.ALL) | Q(stock_from=StockFrom.SET, stock_locations=location)
+    shows |= Q(stock_from=StockFrom.LOCATION, location=location)
+    if location == cart.warehouse.default_location():
+        shows |= Q(stock_from=StockFrom.LOCATION, location=None)
     others = Cart.objects.filter(
-        place,
+        shows,
+        warehouse=cart.warehouse,
         is_active=True,
         function_settings__function=Function.INVENTORY_SYNC,
         function_settings__is_on=True,
     ).exclude(pk=cart.pk)
-    for other in others:
+    for other in others.distinct():
         request_run(other, Function.INVENTORY_SYNC, Run.Trigger.HUB, run_at=timezone.now() + PAUSE)

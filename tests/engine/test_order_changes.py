@@ -362,9 +362,9 @@ class TestAtTheBuiltInWarehouse:
         assert OrderChange.objects.get().status == Status.DONE
         StockLevel.objects.update(available=8, read_at=timezone.now() - timedelta(seconds=30))
         Order.objects.update(at_warehouse_at=timezone.now() - timedelta(hours=1))
-        assert added_by_changes(world.location) == {bean["sku"].lower(): 3}
+        assert added_by_changes([world.location]) == {bean["sku"].lower(): 3}
         StockLevel.objects.update(read_at=timezone.now() + timedelta(seconds=30))
-        assert added_by_changes(world.location) == {}
+        assert added_by_changes([world.location]) == {}
 
     def test_a_word_that_the_hub_does_not_know_is_shown_to_a_person(self, world: World) -> None:
         sale = sold(world)
