@@ -15,7 +15,9 @@ class AlertSubject:
 ACCESS = AlertSubject(
     "access",
     "A shop or warehouse refuses us, or its settings are wrong",
-    frozenset({"authentication", "permission", "configuration", "credentials", "outlet_address", "webhooks"}),
+    frozenset(
+        {"authentication", "permission", "configuration", "credentials", "outlet_address", "webhooks", "location_gone"}
+    ),
 )
 UNREACHABLE = AlertSubject(
     "unreachable",

@@ -10,15 +10,20 @@ from django.utils import timezone
 from carts import stock_requirements
 from carts.alerting import clear_connection_alerts
 from carts.encryption import CredentialsUnreadable
-from carts.models import Cart, Connection, Location, Outlet, Warehouse
+from carts.location_list import take_in_list
+from carts.models import Cart, Connection, Outlet, StockFrom, Warehouse
 from carts.remote import open_connector, webhook_url
 from carts.signals import connection_tested
+from carts.stock_places import NoStockPlaces, places_of
 from carts.store_facts import save_store_facts
 from carts.webhook_care import keep_webhook_report
 from connectors.base import Connector
 from connectors.errors import ConnectorError
 from connectors.ports import LocationReader, OutletReader, WebhookSource
 from connectors.records import TestStep
+
+# So many locations are named in a step.
+NAMED = 8
 
 
 @dataclass(frozen=True)
@@ -80,10 +85,9 @@ def take_in_places(connection: Connection, connector: Connector) -> list[TestSte
                 Cart.objects.filter(pk=connection.pk).update(outlet=outlet)
                 connection.outlet = outlet
     if isinstance(connection, Warehouse) and isinstance(connector, LocationReader):
-        for place in connector.read_locations():
-            Location.objects.get_or_create(
-                warehouse=connection, external_id=place.external_id, defaults={"name": place.name}
-            )
+        places = connector.read_locations()
+        if not connector.stores_in_hub:
+            take_in_list(connection, places, is_complete=connector.lists_all_locations)
         count = connection.locations.filter(is_active=True).count()
         if not count:
             return [
@@ -99,7 +103,6 @@ def take_in_places(connection: Connection, connector: Connector) -> list[TestSte
 
 
 def warehouse_step(cart: Cart) -> TestStep:
-    location = cart.stock_location()
     if cart.warehouse is None:
         return TestStep(
             name="Warehouse",
@@ -107,6 +110,7 @@ def warehouse_step(cart: Cart) -> TestStep:
             message="The cart has no warehouse.",
             help="Choose the warehouse that ships this cart's orders. The built-in warehouse needs nothing else.",
         )
+    location = cart.stock_location()
     if location is None or not location.is_active:
         return TestStep(
             name="Warehouse",
@@ -114,7 +118,16 @@ def warehouse_step(cart: Cart) -> TestStep:
             message=f"{cart.warehouse} has no active location for this cart.",
             help="Choose a location under Sync Inventory With Warehouse, or add one to the warehouse.",
         )
-    return TestStep(name="Warehouse", ok=True, message=f"{cart.warehouse}, location {location}.")
+    if cart.stock_from == StockFrom.LOCATION:
+        return TestStep(name="Warehouse", ok=True, message=f"{cart.warehouse}, location {location}.")
+    try:
+        places = places_of(cart)
+    except NoStockPlaces as error:
+        return TestStep(name="Warehouse", ok=False, message=str(error), help=error.fix)
+    names = ", ".join(place.name for place in places[:NAMED]) + (", ..." if len(places) > NAMED else "")
+    sum_of = f"all {len(places)}" if cart.stock_from == StockFrom.ALL else f"{len(places)}"
+    message = f"{cart.warehouse}: orders go to {location}; the stock of {sum_of} locations is added up: {names}."
+    return TestStep(name="Warehouse", ok=True, message=message)
 
 
 def keep(connection: Connection, report: TestReport) -> None:

@@ -82,6 +82,11 @@ class Connector:
     keeps_tokens: ClassVar[bool] = False
     # True when the system's data are rows of the hub's own database: reading it never copies anything.
     stores_in_hub: ClassVar[bool] = False
+    # False when ``read_locations`` tells only some: then new ones appear with their levels, and those that no complete
+    # reading of the levels (``Page.complete_since``) shows are gone.
+    lists_all_locations: ClassVar[bool] = True
+    # True when the levels of an SKU at all locations are told together: where none is told, there is none.
+    tells_whole_skus: ClassVar[bool] = False
 
     def __init__(self, options: Settings, credentials: Settings, environment: Environment) -> None:
         self.environment = environment

@@ -106,7 +106,10 @@ class OutletReader(Protocol):
 
 @runtime_checkable
 class LocationReader(Protocol):
-    def read_locations(self) -> Sequence[LocationRecord]: ...
+    def read_locations(self) -> Sequence[LocationRecord]:
+        """Every location, those that are not in use there too (``is_active``). One that cannot tell all of them says so
+        (``Connector.lists_all_locations``)."""
+        ...
 
 
 @runtime_checkable

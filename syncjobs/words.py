@@ -31,6 +31,13 @@ WORDS: dict[str, str | tuple[str, str]] = {
     "levels": ("level read", "levels read"),
     "read": ("level read", "levels read"),
     "changed": ("level changed", "levels changed"),
+    "locations_new": ("new location", "new locations"),
+    "locations_renamed": ("location renamed", "locations renamed"),
+    "locations_back": ("location back in use", "locations back in use"),
+    "locations_gone": (
+        "location switched off, because the warehouse lists it no more",
+        "locations switched off, because the warehouse lists them no more",
+    ),
     "different": ("level to write", "levels to write"),
     "written": ("level written", "levels written"),
     "not_tracked": ("product without inventory tracking", "products without inventory tracking"),

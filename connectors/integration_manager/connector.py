@@ -58,6 +58,8 @@ class IntegrationManagerWarehouse(
     )
     roles = frozenset({Role.WAREHOUSE})
     domains = (DOMAIN,)
+    lists_all_locations = False
+    tells_whole_skus = True
     Options = IntegrationManagerOptions
     Credentials = IntegrationManagerCredentials
 

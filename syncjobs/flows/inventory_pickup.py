@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from decimal import Decimal
-from itertools import chain, count
 from typing import cast
 
 from django.utils import timezone
 
-from carts.models import Cart, Location, StockLevel, Warehouse
+from carts.models import Cart, StockLevel, Warehouse
 from carts.models.catalogue import sku_key
 from carts.models.fields import plain_decimal
 from connectors.functions import Function
@@ -17,16 +16,19 @@ from connectors.ports import InventoryReader
 from connectors.records import LevelRecord
 from syncjobs.context import RunContext
 from syncjobs.failures import failures_of_rejects, record_failures
+from syncjobs.flows.locations import PlacesSeen
 from syncjobs.models import Run
 from syncjobs.schedule import request_run
 
 STEP = Decimal("0.00001")
+ZERO = Decimal(0)
 
 
 def pull_levels(context: RunContext) -> None:
     """Stores the levels and, when any changed, lets the carts of this warehouse have them at once."""
     reader = cast(InventoryReader, context.connector)
     changed_in_run = 0
+    places = PlacesSeen(context)
     for page in context.pages(reader.read_levels(context.start_cursor())):
         if context.run.dry_run:
             preview(context, page.records)
@@ -34,12 +36,20 @@ def pull_levels(context: RunContext) -> None:
                 return
             continue
         with context.page(page.cursor):
-            changed = len(page.records) if context.connector.stores_in_hub else store_levels(context, page.records)
+            stored_here = context.connector.stores_in_hub
+            changed = len(page.records) if stored_here else store_levels(context, page.records, places)
             rejected = record_failures(context.connection, Function.INVENTORY_PICKUP, failures_of_rejects(page.rejects))
             context.run.count(levels=len(page.records), changed=changed, rejected=rejected)
+            if page.complete_since is not None:
+                places.whole_pass_is_over(page.complete_since)
         changed_in_run += changed
         context.check_slice()
-    if changed_in_run and not context.run.dry_run:
+    if context.run.dry_run:
+        return
+    # What was read goes on at once, even if the list of the locations cannot be read now.
+    if changed_in_run or places.changes.touch_stock:
+        tell_carts(context.warehouse)
+    if places.look_at_the_list().touch_stock:
         tell_carts(context.warehouse)
 
 
@@ -55,32 +65,13 @@ def tell_carts(warehouse: Warehouse) -> None:
         request_run(cart, Function.INVENTORY_SYNC, Run.Trigger.HUB)
 
 
-def location_of(context: RunContext, locations: dict[str, Location], record: LevelRecord) -> Location:
-    """The location a level belongs to; one that is new at the warehouse appears here by itself."""
-    external_id = record.location_id
-    if external_id not in locations:
-        locations[external_id], _ = Location.objects.get_or_create(
-            warehouse=context.warehouse,
-            external_id=external_id,
-            defaults={"name": free_name(locations.values(), record.location_name or external_id or "Main location")},
-        )
-    return locations[external_id]
-
-
-def free_name(locations: Iterable[Location], name: str) -> str:
-    """The name, numbered if another location of the warehouse has it."""
-    taken = {location.name for location in locations}
-    numbered = (f"{name[:110]} ({number})" for number in count(2))
-    return next(one for one in chain([name[:120]], numbered) if one not in taken)
-
-
-def store_levels(context: RunContext, records: Sequence[LevelRecord]) -> int:
+def store_levels(context: RunContext, records: Sequence[LevelRecord], places: PlacesSeen) -> int:
     """One look and one statement for a page. Returns how many levels changed."""
-    locations = {location.external_id: location for location in context.warehouse.locations.all()}
+    locations = places.of(records)
     rows: dict[tuple[int, str], StockLevel] = {}
     now = timezone.now()
     for record in records:
-        location = location_of(context, locations, record)
+        location = locations[record.location_id]
         if not record.sku:
             continue
         key = sku_key(record.sku)
@@ -99,6 +90,8 @@ def store_levels(context: RunContext, records: Sequence[LevelRecord]) -> int:
             location__in=list(locations.values()), sku_key__in={key for _, key in rows}
         )
     }
+    if context.connector.tells_whole_skus:
+        rows |= {place: emptied(level, context) for place, level in stored.items() if place not in rows}
     changed = 0
     for place, level in rows.items():
         before = stored.get(place)
@@ -113,6 +106,19 @@ def store_levels(context: RunContext, records: Sequence[LevelRecord]) -> int:
         update_fields=["sku", "available", "on_hand", "read_at", "changed_at"],
     )
     return changed
+
+
+def emptied(level: StockLevel, context: RunContext) -> StockLevel:
+    """A level that was not told with the others of its SKU: there is nothing left at that location."""
+    return StockLevel(
+        location_id=level.location_id,
+        sku=level.sku,
+        sku_key=level.sku_key,
+        available=ZERO,
+        on_hand=None if level.on_hand is None else ZERO,
+        read_at=context.started_at,
+        changed_at=timezone.now(),
+    )
 
 
 def preview(context: RunContext, records: Sequence[LevelRecord]) -> None:
