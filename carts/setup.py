@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from django.conf import settings
 from django.db import transaction
 
 from carts.credentials import with_operators_app
-from carts.models import Cart, Connection, FunctionSetting, Location, Warehouse
+from carts.models import Cart, Connection, FunctionSetting, Location, StockFrom, Warehouse
 from connectors.base import Connector
 from connectors.functions import FUNCTIONS_BY_ROLE, Function, Role
 from connectors.registry import UnknownConnector
@@ -132,15 +132,38 @@ def finish_new_connection(connection: Connection, functions: Iterable[str] | Non
             )
 
 
-def check_cart_links(cart: Cart) -> None:
-    """Warehouse and location must belong to the cart's merchant and to each other. Raises ``SetupErrors``."""
+def check_cart_links(cart: Cart, stock_locations: Sequence[Location] = ()) -> None:
+    """Warehouse and locations must belong to the cart's merchant and to each other. ``stock_locations``: the set that the
+    cart is to show. Raises ``SetupErrors``."""
     errors = {}
     if cart.warehouse and cart.warehouse.merchant_id != cart.merchant_id:
         errors["warehouse"] = "This warehouse belongs to another merchant."
     if cart.location and (cart.warehouse is None or cart.location.warehouse_id != cart.warehouse_id):
         errors["location"] = "This location belongs to another warehouse."
+    if problem := wrong_stock_locations(cart, stock_locations):
+        errors.setdefault("stock_locations", problem)
     if errors:
         raise SetupErrors(errors)
+
+
+def wrong_stock_locations(cart: Cart, chosen: Sequence[Location]) -> str:
+    """What is wrong with the set of locations whose stock a cart is to show, "" if nothing is."""
+    if cart.stock_from != StockFrom.SET:
+        return "Locations can be chosen only where the stock comes from chosen locations (set)." if chosen else ""
+    if not chosen:
+        return "Choose at least one location."
+    strangers = [place.name for place in chosen if place.warehouse_id != cart.warehouse_id]
+    if strangers:
+        return f"Not a location of the cart's warehouse: {', '.join(strangers)}."
+    own = cart.stock_location()
+    if own is not None and own not in chosen:
+        return f"Choose {own} too: this cart's orders go there, so its stock must be part of what the shop shows."
+    return ""
+
+
+def keep_stock_locations(cart: Cart, chosen: Iterable[Location]) -> None:
+    """Stores the set whose stock the cart shows; none for a cart that shows no set."""
+    cart.stock_locations.set(chosen if cart.stock_from == StockFrom.SET else ())
 
 
 def function_label(name: str) -> str:

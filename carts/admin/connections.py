@@ -25,10 +25,11 @@ from carts.models import Cart, Connection, FunctionSetting, PickOrder, Warehouse
 from carts.order_flow import TransitionRefused
 from carts.remote import webhook_url
 from carts.setup import roles_of
+from carts.stock_places import in_words
 from connectors.base import Connector
 from connectors.errors import ConnectorError
 from connectors.functions import FUNCTIONS_BY_ROLE, Function, Role
-from connectors.ports import WebhookSource
+from connectors.ports import LocationReader, WebhookSource
 from connectors.registry import UnknownConnector, all_connectors, connector_class
 
 OPEN_ALERTS_SHOWN = 5
@@ -257,6 +258,7 @@ class ConnectionAdmin(PageAdmin):
             "connection": connection,
             "kind_label": kind.label,
             "is_cart": self.role is Role.CART,
+            "stock_from": in_words(connection) if isinstance(connection, Cart) else "",
             "functions": [
                 {
                     "key": function.value,
@@ -295,6 +297,11 @@ def takes_products(connection: Connection) -> bool:
         and Function.PRODUCT_DETAIL_SYNC in warehouse.possible_functions
         and (isinstance(connection, Cart) or warehouse.carts.exists())  # type: ignore[attr-defined]
     )
+
+
+def lists_itself(warehouse: Warehouse) -> bool:
+    """Does the warehouse's own system tell which locations it has?"""
+    return not warehouse.is_in_hub and issubclass(warehouse.connector_class, LocationReader)
 
 
 def label_of(connector: str) -> str:
@@ -337,7 +344,7 @@ def authorisation_of(connection: Connection) -> Status | None:
 @admin.register(Cart)
 class CartAdmin(ConnectionAdmin):
     role = Role.CART
-    list_display = ("name", "state", "system", "warehouse_name", "last_success")
+    list_display = ("name", "state", "system", "warehouse_name", "stock_shown", "last_success")
     list_filter = (WarehouseFilter, MerchantFilter)
     list_select_related = ("merchant", "warehouse")
     noun = ("cart", "carts")
@@ -351,8 +358,13 @@ class CartAdmin(ConnectionAdmin):
     def warehouse_name(self, cart: Cart) -> str | SafeString:
         return cart.warehouse.name if cart.warehouse else muted("not chosen")
 
+    @display(description="Stock from")
+    def stock_shown(self, cart: Cart) -> str | SafeString:
+        return in_words(cart) if cart.warehouse else muted("–")
+
     def get_queryset(self, request: HttpRequest) -> QuerySet[Cart]:
-        return super().get_queryset(request).select_related("merchant", "warehouse", "location", "outlet")
+        rows = super().get_queryset(request).select_related("merchant", "warehouse", "location", "outlet")
+        return rows.prefetch_related("stock_locations")
 
 
 @admin.register(Warehouse)
@@ -401,6 +413,7 @@ class WarehouseAdmin(ConnectionAdmin):
                 "title": f"Locations of {warehouse}",
                 "original": warehouse,
                 "formset": formset,
+                "lists_itself": lists_itself(warehouse),
                 "back": self.change_link(warehouse),
             },
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Any
 
 from django.contrib import admin, messages
@@ -24,6 +25,7 @@ from carts.book_ledger import Cause, Why
 from carts.forms.stock import NewStockForm, StockForm
 from carts.models import Location, OutletLevel, StockLevel
 from carts.stock_csv import HEADER, import_stock, stock_rows
+from carts.stock_places import NoStockPlaces, in_words, places_of
 from carts.warehouse_book import WarehouseBook
 
 
@@ -200,6 +202,23 @@ class OutletLevelAdmin(PageAdmin):
     ordering = ("-read_at", "-pk")
     empty_title = "No shop stock read yet"
     empty_text = "Inventory Sync reads what the shops show before it writes anything."
+
+    def page_context(self, request: HttpRequest, level: OutletLevel) -> dict[str, Any]:
+        """What the cart's locations have of the product, one by one and together; those that do not know it too."""
+        stock_from = in_words(level.cart)
+        try:
+            places = places_of(level.cart)
+        except NoStockPlaces as error:
+            return {"stock_from": stock_from, "no_places": f"{error} {error.fix}"}
+        key = level.product.sku_key
+        known = (
+            {one.location_id: one for one in StockLevel.objects.filter(location__in=places, sku_key=key)} if key else {}
+        )
+        return {
+            "stock_from": stock_from,
+            "places": [(place, known.get(place.pk)) for place in places],
+            "total": sum((one.available for one in known.values()), Decimal(0)) if known else None,
+        }
 
     @display(description="Product", ordering="product__sku")
     def article(self, level: OutletLevel) -> SafeString:

@@ -21,9 +21,16 @@ from carts.api.scoping import MerchantField, MerchantScopedMixin, ScopedRelatedF
 from carts.api.settings_values import SettingsValues
 from carts.connection_test import run_test
 from carts.encryption import CredentialsUnreadable
-from carts.models import Cart, Connection, Location, Warehouse
+from carts.models import Cart, Connection, Location, StockFrom, Warehouse
 from carts.remote import webhook_url
-from carts.setup import SetupErrors, check_cart_links, check_settings, finish_new_connection, set_functions
+from carts.setup import (
+    SetupErrors,
+    check_cart_links,
+    check_settings,
+    finish_new_connection,
+    keep_stock_locations,
+    set_functions,
+)
 from connectors.functions import FUNCTIONS_BY_ROLE, Function, Role
 from connectors.registry import all_connectors, connector_class
 
@@ -260,18 +267,62 @@ class CartSerializer(ConnectionSerializer):
         merchant_path="warehouse__merchant",
         required=False,
         allow_null=True,
-        help_text="The warehouse location that belongs to this outlet. Empty: the warehouse's default location.",
+        help_text="The warehouse location that belongs to this cart: its orders are sent there, and the outlet's stock "
+        "adjustments and transfers are booked there. Empty: the warehouse's default location.",
+    )
+    stock_from = serializers.ChoiceField(
+        choices=StockFrom.choices,
+        default=StockFrom.LOCATION,
+        help_text="Whose stock the shop shows: `location` (the cart's own), `set` (those of `stock_locations`, added up) or "
+        "`all` (all locations of the warehouse, added up; new ones count by themselves). Locations that are not in use "
+        "never count.",
+    )
+    stock_locations = ScopedRelatedField(
+        queryset=Location.objects.all(),
+        merchant_path="warehouse__merchant",
+        many=True,
+        required=False,
+        help_text="For `stock_from` = `set`: the locations whose stock is added up; the one that the orders go to must be "
+        "among them. Empty otherwise.",
     )
 
     class Meta(ConnectionSerializer.Meta):
         model = Cart
-        fields = [*ConnectionSerializer.Meta.fields, "warehouse", "location", "outlet"]
+        fields = [
+            *ConnectionSerializer.Meta.fields,
+            "warehouse",
+            "location",
+            "stock_from",
+            "stock_locations",
+            "outlet",
+        ]
         read_only_fields = [*ConnectionSerializer.Meta.read_only_fields, "outlet"]
+
+    def create(self, given: dict[str, Any]) -> Connection:
+        self.chosen: list[Location] | None = given.pop("stock_locations", None)
+        with transaction.atomic():
+            return self.with_places(super().create(given))
+
+    def update(self, connection: Connection, given: dict[str, Any]) -> Connection:
+        self.chosen = given.pop("stock_locations", None)
+        with transaction.atomic():
+            return self.with_places(super().update(connection, given))
+
+    def with_places(self, connection: Connection) -> Connection:
+        assert isinstance(connection, Cart)
+        keep_stock_locations(connection, self.places_of(connection))
+        return connection
+
+    def places_of(self, cart: Cart) -> list[Location]:
+        """The set that is given, else the one that is stored and that a cart with a set keeps."""
+        if self.chosen is not None:
+            return self.chosen
+        return list(cart.stock_locations.all()) if cart.pk and cart.stock_from == StockFrom.SET else []
 
     def check_links(self, connection: Connection) -> None:
         assert isinstance(connection, Cart)
         try:
-            check_cart_links(connection)
+            check_cart_links(connection, self.places_of(connection))
         except SetupErrors as error:
             raise as_validation_error(error) from error
 
@@ -293,6 +344,7 @@ class ConnectionFilter(django_filters.FilterSet):
 class CartFilter(ConnectionFilter):
     warehouse = IdFilter()
     location = IdFilter()
+    stock_from = django_filters.ChoiceFilter(choices=StockFrom.choices)
 
 
 class ConnectionViewSet(MerchantScopedMixin, viewsets.ModelViewSet):
@@ -332,6 +384,9 @@ class CartViewSet(ConnectionViewSet):
     queryset = Cart.objects.all()
     serializer_class = CartSerializer
     filterset_class = CartFilter
+
+    def get_queryset(self) -> QuerySet[Cart]:
+        return super().get_queryset().prefetch_related("stock_locations")
 
     def perform_destroy(self, instance: Cart) -> None:
         if instance.orders.exists():

@@ -16,6 +16,7 @@ from carts.api.errors import Conflict, ProblemSerializer, conflicts_told
 from carts.api.fields import AddressSerializer, HubSerializer
 from carts.api.filters import IdFilter
 from carts.api.scoping import MerchantScopedMixin, ScopedRelatedField
+from carts.location_list import switched_by_a_person
 from carts.models import Location, Outlet, Warehouse
 
 
@@ -29,7 +30,8 @@ class LocationSerializer(HubSerializer):
 
     class Meta:
         model = Location
-        fields = ["id", "warehouse", "external_id", "name", "is_active", "is_default"]
+        fields = ["id", "warehouse", "external_id", "name", "is_active", "is_default", "gone_since"]
+        read_only_fields = ["gone_since"]
         validators: list[Any] = []  # in ``validate``, with texts that name the field
 
     def validate_warehouse(self, warehouse: Warehouse) -> Warehouse:
@@ -56,7 +58,11 @@ class LocationSerializer(HubSerializer):
             if self.validated_data.get("is_default"):
                 warehouse_id = self.instance.warehouse_id if self.instance else self.validated_data["warehouse"].pk
                 Location.objects.filter(warehouse=warehouse_id, is_default=True).update(is_default=False)
-            return super().save(**kwargs)
+            was_active = self.instance.is_active if self.instance else None
+            location: Location = super().save(**kwargs)
+            if was_active not in (None, location.is_active):
+                switched_by_a_person(location)
+            return location
 
 
 class LocationFilter(django_filters.FilterSet):

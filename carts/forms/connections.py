@@ -6,11 +6,21 @@ from typing import Any
 
 from django import forms
 from django.db import transaction
+from django.db.models import Q
 
 from carts.encryption import CredentialsUnreadable
 from carts.forms.fields import DateInput, HubForm
-from carts.models import Cart, Connection, Location, Merchant, Warehouse
-from carts.setup import SetupErrors, check_cart_links, check_settings, finish_new_connection, set_functions
+from carts.location_list import switched_by_a_person
+from carts.models import Cart, Connection, Location, Merchant, StockFrom, Warehouse
+from carts.setup import (
+    SetupErrors,
+    check_cart_links,
+    check_settings,
+    finish_new_connection,
+    keep_stock_locations,
+    set_functions,
+)
+from carts.stock_places import named
 from connectors.base import Connector
 from connectors.functions import FUNCTIONS_BY_ROLE, Function, FunctionFacts, Role
 from connectors.settings_fields import FieldKind, SettingField
@@ -20,15 +30,23 @@ LONGEST_INTERVAL = 60 * 24 * 7
 Choices = list[tuple[str, str]]
 
 
-class LocationSelect(forms.Select):
+class OfWarehouse:
     """Every option names its warehouse, so that the page can show the chosen warehouse's locations only."""
 
     def create_option(self, name: str, value: Any, *args: Any, **kwargs: Any) -> dict[str, Any]:
-        option = super().create_option(name, value, *args, **kwargs)
+        option: dict[str, Any] = super().create_option(name, value, *args, **kwargs)  # type: ignore[misc]
         location = getattr(value, "instance", None)
         if location is not None:
             option["attrs"]["data-warehouse"] = str(location.warehouse_id)
         return option
+
+
+class LocationSelect(OfWarehouse, forms.Select):
+    pass
+
+
+class LocationCheckboxes(OfWarehouse, forms.CheckboxSelectMultiple):
+    pass
 
 
 class ConnectionForm(HubForm):
@@ -83,11 +101,15 @@ class ConnectionForm(HubForm):
 
     def add_warehouse(self) -> None:
         warehouses = Warehouse.objects.filter(merchant__in=self.merchants).select_related("merchant")
-        locations = Location.objects.filter(warehouse__merchant__in=self.merchants, is_active=True)
+        locations = Location.objects.filter(warehouse__merchant__in=self.merchants)
         cart = self.connection if isinstance(self.connection, Cart) else None
+        chosen = list(cart.stock_locations.all()) if cart else []
         if cart is not None:
             warehouses = warehouses.filter(merchant_id=cart.merchant_id)
             locations = locations.filter(warehouse__merchant_id=cart.merchant_id)
+        # One that was chosen and then switched off is still the one that was chosen.
+        kept = [place.pk for place in chosen] + ([cart.location_id] if cart and cart.location_id else [])
+        locations = locations.filter(Q(is_active=True) | Q(pk__in=kept)).select_related("warehouse")
         several = cart is None and len(self.merchants) > 1
         self.fields["warehouse"] = NamedChoiceField(
             warehouses,
@@ -98,15 +120,31 @@ class ConnectionForm(HubForm):
             help_text="Where this cart's orders go and its stock comes from.",
             with_merchant=several,
         )
-        self.fields["location"] = forms.ModelChoiceField(
-            locations.select_related("warehouse"),
+        self.fields["location"] = LocationChoiceField(
+            locations,
             label="Sync Inventory With Warehouse",
             required=False,
             empty_label="The warehouse's default location",
             initial=cart.location_id if cart else None,
             widget=LocationSelect(),
-            help_text="The warehouse location that belongs to this cart: its orders are shipped there and its stock is "
-            "shown in the shop.",
+            help_text="The one warehouse location that belongs to this cart: its orders are sent there, and the outlet's stock "
+            "adjustments and transfers are booked there. Its stock is shown in the shop, unless Stock From says otherwise.",
+        )
+        self.fields["stock_from"] = forms.ChoiceField(
+            choices=StockFrom.choices,
+            label="Stock From",
+            required=False,
+            initial=cart.stock_from if cart else StockFrom.LOCATION,
+            help_text="Whose stock the shop shows. With all locations, new ones of the warehouse count by themselves. "
+            "Locations that are not in use never count. Orders go to the cart's own location all the same.",
+        )
+        self.fields["stock_locations"] = LocationsField(
+            locations,
+            label="Locations whose stock is added up",
+            required=False,
+            initial=[place.pk for place in chosen],
+            widget=LocationCheckboxes(),
+            help_text="Only for chosen locations. The cart's own location must be among them.",
         )
         if cart is None and len(warehouses) == 1:
             self.fields["warehouse"].initial = warehouses[0].pk
@@ -159,7 +197,9 @@ class ConnectionForm(HubForm):
         return any(field.errors for field in self.advanced_fields())
 
     def warehouse_fields(self) -> list[forms.BoundField]:
-        return [self[name] for name in ("warehouse", "location") if name in self.fields]
+        return [
+            self[name] for name in ("warehouse", "location", "stock_from", "stock_locations") if name in self.fields
+        ]
 
     def function_rows(self) -> list[dict[str, Any]]:
         return [
@@ -221,9 +261,18 @@ class ConnectionForm(HubForm):
         merchant, warehouse = self.merchant(), cleaned.get("warehouse")
         if merchant is None:
             return
-        probe = Cart(merchant=merchant, warehouse=warehouse, location=cleaned.get("location"))
+        probe = Cart(
+            merchant=merchant,
+            warehouse=warehouse,
+            location=cleaned.get("location"),
+            stock_from=cleaned.get("stock_from") or StockFrom.LOCATION,
+        )
+        cleaned["stock_from"] = probe.stock_from
+        if probe.stock_from != StockFrom.SET:
+            # What is ticked beside another choice is not shown on the page, and does not count.
+            cleaned["stock_locations"] = []
         try:
-            check_cart_links(probe)
+            check_cart_links(probe, list(cleaned.get("stock_locations") or ()))
         except SetupErrors as error:
             for field, text in error.errors.items():
                 self.add_error(field, text)
@@ -256,7 +305,10 @@ class ConnectionForm(HubForm):
                 connection.tested_at, connection.test_ok, connection.test_steps = None, None, []
             if isinstance(connection, Cart):
                 connection.warehouse, connection.location = cleaned["warehouse"], cleaned["location"]
+                connection.stock_from = cleaned["stock_from"]
             connection.save()
+            if isinstance(connection, Cart):
+                keep_stock_locations(connection, cleaned["stock_locations"])
             if self.connection is None:
                 finish_new_connection(connection, on)
             set_functions(connection, on, minutes)
@@ -272,6 +324,18 @@ class NamedChoiceField(forms.ModelChoiceField):
 
     def label_from_instance(self, obj: Any) -> str:
         return f"{obj.name} ({obj.merchant.name})" if self.with_merchant else obj.name
+
+
+class LocationChoiceField(forms.ModelChoiceField):
+    """A choice of locations; says of one that it is switched off."""
+
+    def label_from_instance(self, obj: Any) -> str:
+        return named(obj)
+
+
+class LocationsField(forms.ModelMultipleChoiceField):
+    def label_from_instance(self, obj: Any) -> str:
+        return named(obj)
 
 
 def input_for(field: SettingField, stored: Any, *, has_stored: bool) -> forms.Field:
@@ -336,7 +400,11 @@ class BaseLocationFormSet(forms.BaseInlineFormSet):
             for form in self.forms:
                 if form.instance.pk and form.cleaned_data.get("is_default"):
                     self.instance.locations.filter(pk=form.instance.pk).update(is_default=True)
-            return super().save(commit)
+            saved = super().save(commit)
+            for form in self.forms:
+                if form.instance.pk and "is_active" in form.changed_data:
+                    switched_by_a_person(form.instance)
+            return saved
 
 
 LocationFormSet = forms.inlineformset_factory(

@@ -28,7 +28,7 @@ class Migration(migrations.Migration):
             model_name="location",
             name="gone_since",
             field=models.DateTimeField(
-                blank=True, editable=False, help_text="Since when the warehouse's system lists it no more.", null=True
+                blank=True, editable=False, help_text="Since when the warehouse's own system lists it no more, so that the hub switched it off.", null=True
             ),
         ),
         migrations.AddField(

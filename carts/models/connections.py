@@ -164,7 +164,10 @@ class Location(models.Model):
     listed_name = models.CharField(max_length=120, blank=True, editable=False)
     listed_at = models.DateTimeField(null=True, blank=True, editable=False)
     gone_since = models.DateTimeField(
-        null=True, blank=True, editable=False, help_text="Since when the warehouse's system lists it no more."
+        null=True,
+        blank=True,
+        editable=False,
+        help_text="Since when the warehouse's own system lists it no more, so that the hub switched it off.",
     )
 
     class Meta:
