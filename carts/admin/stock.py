@@ -25,7 +25,7 @@ from carts.book_ledger import Cause, Why
 from carts.forms.stock import NewStockForm, StockForm
 from carts.models import Location, OutletLevel, StockLevel
 from carts.stock_csv import HEADER, import_stock, stock_rows
-from carts.stock_places import NoStockPlaces, in_words, places_of
+from carts.stock_places import NoStockPlaces, in_words, named, places_of
 from carts.warehouse_book import WarehouseBook
 
 
@@ -81,7 +81,7 @@ class StockLevelAdmin(HubAdmin):
 
     @display(description="Location", ordering="location__name")
     def place(self, level: StockLevel) -> str:
-        return f"{level.location.warehouse.name}, {level.location.name}"
+        return f"{level.location.warehouse.name}, {named(level.location)}"
 
     @display(description="Changed", ordering="changed_at")
     def changed(self, level: StockLevel) -> SafeString:

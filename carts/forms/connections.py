@@ -197,9 +197,10 @@ class ConnectionForm(HubForm):
         return any(field.errors for field in self.advanced_fields())
 
     def warehouse_fields(self) -> list[forms.BoundField]:
-        return [
-            self[name] for name in ("warehouse", "location", "stock_from", "stock_locations") if name in self.fields
-        ]
+        names = ["warehouse", "location", "stock_from", "stock_locations"]
+        if "stock_locations" in self.fields and not self.fields["stock_locations"].queryset.exists():
+            names.remove("stock_locations")  # there is none to choose yet
+        return [self[name] for name in names if name in self.fields]
 
     def function_rows(self) -> list[dict[str, Any]]:
         return [
