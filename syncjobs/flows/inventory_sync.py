@@ -227,7 +227,8 @@ def differences_of(context: RunContext, places: Sequence[Location], levels: dict
 
 def candidates(cart: Cart, places: Sequence[Location]) -> Any:
     """Outlet levels that may be written, each with what is ``available`` at the locations together: goods that exist, are
-    tracked, have an unambiguous SKU that one of the locations knows, and are not in doubt."""
+    tracked, have an unambiguous SKU, and are not in doubt. None is available of an SKU that no location knows; that is left
+    to the caller, because the databases would look each SKU up once more to say so."""
     twins = Product.objects.filter(connection_id=cart.pk, sku_key=OuterRef("product__sku_key"), deleted=False).exclude(
         pk=OuterRef("product")
     )
@@ -239,7 +240,6 @@ def candidates(cart: Cart, places: Sequence[Location]) -> Any:
         .exclude(product__sku_key="")
         .exclude(doubtful)
         .annotate(available=available_at(places, "product__sku_key"))
-        .filter(available__isnull=False)
         .exclude(Exists(twins))
         .select_related("product")
     )
@@ -255,6 +255,8 @@ def available_at(places: Sequence[Location], key: str) -> Subquery:
 
 
 def add_difference(found: dict[int, Difference], row: Any, expected: ExpectedStock) -> None:
+    if row.available is None:
+        return
     product = row.product
     current = row.level.quantize(STEP)
     desired = expected.desired(product.sku_key, Decimal(row.available).quantize(STEP), current)
