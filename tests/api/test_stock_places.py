@@ -92,6 +92,16 @@ def test_another_warehouse_needs_another_set(client: APIClient, cart: Cart, own:
     assert change(client, cart, warehouse=elsewhere.pk, location=None, stock_locations=[there])[0] == 200
 
 
+def test_a_set_that_no_longer_fits_keeps_nobody_from_switching_the_cart_off(
+    client: APIClient, cart: Cart, own: Location, east: Location
+) -> None:
+    """The default location, where its orders go, became another one."""
+    assert change(client, cart, location=None, stock_from="set", stock_locations=[own.pk])[0] == 200
+    assert client.patch(f"{PLACES}{east.pk}/", {"is_default": True}).status_code == 200
+    assert change(client, cart, is_active=False)[0] == 200
+    assert change(client, cart, stock_locations=[own.pk])[0] == 400
+
+
 def test_a_location_in_a_set_is_not_deleted(client: APIClient, cart: Cart, own: Location, east: Location) -> None:
     change(client, cart, stock_from="set", stock_locations=[own.pk, east.pk])
     assert client.delete(f"{PLACES}{east.pk}/").status_code == 409
