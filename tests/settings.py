@@ -4,18 +4,12 @@ import os
 import tempfile
 from pathlib import Path
 
+from tests.redis_database import redis_of_this_process
+
 os.environ.setdefault("SECRET_KEY", "test-key-test-key-test-key-test-key-test-key-test")
 os.environ.setdefault("CREDENTIALS_KEYS", "Zm9yLXRlc3RzLW9ubHktMzItYnl0ZXMtbG9uZy1rZXk=")
 os.environ.setdefault("PUBLIC_URL", "http://testserver")
 os.environ["DEBUG"] = "false"
-
-
-def redis_of_this_process() -> str:
-    """Tests that run side by side must not share a queue: each process has the next database of the same Redis."""
-    address, slash, number = os.environ.get("REDIS_URL", "").rpartition("/")
-    process = os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")
-    return f"{address}{slash}{int(number) + int(process)}" if address else ""
-
 
 os.environ["REDIS_URL"] = redis_of_this_process()
 
