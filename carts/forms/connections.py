@@ -144,7 +144,7 @@ class ConnectionForm(HubForm):
             required=False,
             initial=[place.pk for place in chosen],
             widget=LocationCheckboxes(),
-            help_text="Only for chosen locations. The cart's own location must be among them.",
+            help_text="The cart's own location must be among them: its orders are taken from there.",
         )
         if cart is None and len(warehouses) == 1:
             self.fields["warehouse"].initial = warehouses[0].pk
