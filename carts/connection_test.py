@@ -11,7 +11,8 @@ from carts import stock_requirements
 from carts.alerting import clear_connection_alerts
 from carts.encryption import CredentialsUnreadable
 from carts.location_list import take_in_list
-from carts.models import Cart, Connection, Outlet, StockFrom, Warehouse
+from carts.models import Cart, Connection, StockFrom, Warehouse
+from carts.outlets import keep_outlets
 from carts.remote import open_connector, webhook_url
 from carts.signals import connection_tested
 from carts.stock_places import NoStockPlaces, places_of
@@ -69,21 +70,7 @@ def run_test(connection: Connection) -> TestReport:
 def take_in_places(connection: Connection, connector: Connector) -> list[TestStep]:
     """Outlets of a cart, locations of a warehouse: stored so that they can be chosen."""
     if isinstance(connection, Cart) and isinstance(connector, OutletReader):
-        for record in connector.read_outlets():
-            outlet, _ = Outlet.objects.update_or_create(
-                connection_id=connection.pk,
-                external_id=record.external_id,
-                defaults={
-                    "name": record.name,
-                    "currency": record.currency,
-                    "time_zone": record.time_zone,
-                    "address": record.address.as_dict() if record.address else {},
-                    "deleted": record.deleted,
-                },
-            )
-            if not record.deleted and record.name == connection.options.get(connector.outlet_option):
-                Cart.objects.filter(pk=connection.pk).update(outlet=outlet)
-                connection.outlet = outlet
+        keep_outlets(connection, connector.read_outlets())
     if isinstance(connection, Warehouse) and isinstance(connector, LocationReader):
         places = connector.read_locations()
         if not connector.stores_in_hub:

@@ -9,13 +9,14 @@ from django.conf import settings
 
 from carts.credential_store import store_of
 from carts.credentials import credentials_of
-from carts.models import Cart, Connection
+from carts.models import Cart, Connection, Outlet
 from carts.store_facts import load_store_facts
 from connectors.base import Connector, Environment
 from connectors.budget import BudgetBook
 from connectors.errors import ConfigurationInvalid
 from connectors.functions import Role
 from connectors.http import CallLog
+from connectors.records import OutletRecord
 from connectors.settings_fields import SettingErrors
 from connectors.store_facts import StoreFacts
 
@@ -63,11 +64,36 @@ def resources_of(connection: Connection) -> dict[str, Any]:
     return {}
 
 
+def store_key_of(connection: Connection) -> str:
+    """Which store the settings lead to; "" when they lead to none, or when stores cannot be told apart."""
+    kind = connection.connector_class
+    try:
+        return kind.store_key(kind.Options.parse(connection.options))
+    except SettingErrors:
+        return ""
+
+
 def outlet_id_of(connection: Connection) -> str:
     """The outlet that the last Test found, as long as the settings name the same one."""
     outlet = connection.outlet if isinstance(connection, Cart) else None
-    wanted = connection.options.get(connection.connector_class.outlet_option)
-    return outlet.external_id if outlet is not None and outlet.name == wanted else ""
+    return outlet.external_id if outlet is not None and names_outlet(connection, outlet) else ""
+
+
+def names_outlet(connection: Connection, outlet: Outlet | OutletRecord) -> bool:
+    """Is it the outlet that the settings name?"""
+    wanted = wanted_outlet(connection)
+    return bool(wanted) and held_of(connection, outlet) == wanted
+
+
+def wanted_outlet(connection: Connection) -> str:
+    """What the settings say of the outlet, "" when they name none."""
+    return str(connection.options.get(connection.connector_class.outlet_option) or "").strip()
+
+
+def held_of(connection: Connection, outlet: Outlet | OutletRecord) -> str:
+    """What settings that name this outlet would say."""
+    held: str = getattr(outlet, connection.connector_class.outlet_option_holds)
+    return held.strip()
 
 
 def webhook_url(connection: Connection) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 from connectors import ports
 from connectors.budget import BudgetBook
@@ -76,6 +76,10 @@ class Connector:
     Credentials: ClassVar[type[Settings]] = Settings
     # The option that names the outlet a connection serves; "" for systems without outlets.
     outlet_option: ClassVar[str] = ""
+    # What of an outlet that option holds.
+    outlet_option_holds: ClassVar[Literal["name", "external_id"]] = "name"
+    # The credentials that each cart of one store may have of its own. (): one access is good for the whole store.
+    own_access: ClassVar[tuple[str, ...]] = ()
     # True when a level that is read now already contains every order that was sent before (no snapshot delay).
     levels_are_live: ClassVar[bool] = False
     # True when it asks for its tokens by itself and wants them kept for all workers (``Environment.credential_store``).

@@ -86,6 +86,7 @@ class VendConnector(Connector):
     Options = VendOptions
     Credentials = VendCredentials
     outlet_option = "outlet_name"
+    own_access = ("access_token",)
 
     def __init__(self, options: VendOptions, credentials: VendCredentials, environment: Environment) -> None:
         super().__init__(options, credentials, environment)
