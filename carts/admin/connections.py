@@ -14,7 +14,8 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from unfold.decorators import display
 
-from carts.admin.base import MerchantFilter, PageAdmin, PersonAction, WarehouseFilter
+from carts.admin.base import MerchantFilter, PageAdmin, WarehouseFilter
+from carts.admin.connection_actions import CONNECTION_ACTIONS
 from carts.admin.scoping import sees_everything, visible_merchants
 from carts.authorization import NotAuthorised, Status, begin, status_of
 from carts.badges import clock, health_badge, muted
@@ -22,7 +23,6 @@ from carts.connection_test import run_test
 from carts.encryption import CredentialsUnreadable
 from carts.forms.connections import ConnectionForm, LocationFormSet
 from carts.models import Cart, Connection, FunctionSetting, PickOrder, Warehouse
-from carts.order_flow import TransitionRefused
 from carts.remote import webhook_url
 from carts.setup import roles_of
 from carts.stock_places import in_words
@@ -33,62 +33,6 @@ from connectors.ports import LocationReader, WebhookSource
 from connectors.registry import UnknownConnector, all_connectors, connector_class
 
 OPEN_ALERTS_SHOWN = 5
-
-
-def switch_on(connection: Connection, actor: str, data: dict[str, Any]) -> str:
-    if isinstance(connection, Cart) and connection.warehouse is None:
-        raise TransitionRefused(f"{connection} has no warehouse yet. Choose one in its settings, then switch it on.")
-    Connection.objects.filter(pk=connection.pk).update(is_active=True)
-    return f"{connection} is switched on. The first runs start within a minute."
-
-
-def switch_off(connection: Connection, actor: str, data: dict[str, Any]) -> str:
-    Connection.objects.filter(pk=connection.pk).update(is_active=False)
-    return f"{connection} is switched off. Nothing is downloaded or sent for it any more."
-
-
-def delete(connection: Connection, actor: str, data: dict[str, Any]) -> str:
-    name = str(connection)
-    if connection.orders.exists():  # type: ignore[attr-defined]
-        raise TransitionRefused(f"{name} has orders, so it is kept for their history. Switch it off instead.")
-    if isinstance(connection, Warehouse) and connection.carts.exists():
-        raise TransitionRefused(f"Carts send their orders to {name}. Choose another warehouse for them first.")
-    connection.delete()
-    return f"{name} is deleted."
-
-
-CONNECTION_ACTIONS = (
-    PersonAction(
-        key="switch_on",
-        label="Switch on",
-        icon="toggle_on",
-        explanation="From now on everything that is set up here runs by itself, at its intervals.",
-        done="switched on",
-        run=switch_on,
-        offered=lambda connection: not connection.is_active,
-    ),
-    PersonAction(
-        key="switch_off",
-        label="Switch off",
-        icon="toggle_off",
-        explanation="Nothing is downloaded or sent any more until it is switched on again. Nothing is lost: it goes on "
-        "where it stopped.",
-        done="switched off",
-        run=switch_off,
-        offered=lambda connection: connection.is_active,
-    ),
-    PersonAction(
-        key="delete",
-        label="Delete",
-        icon="delete",
-        explanation="Removes it with its settings. Possible only as long as it has no orders.",
-        done="deleted",
-        run=delete,
-        offered=lambda connection: not connection.orders.exists(),
-        danger=True,
-        bulk=False,
-    ),
-)
 
 
 class ConnectionAdmin(PageAdmin):
