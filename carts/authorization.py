@@ -12,8 +12,9 @@ from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
+from carts.access_alerts import access_works
 from carts.connection_test import TestReport, run_test
-from carts.credential_store import authorization_key, users_of
+from carts.credential_store import authorised_users, authorization_key
 from carts.credentials import credentials_of
 from carts.models import Authorization, Connection
 from carts.remote import open_connector
@@ -76,8 +77,7 @@ def status_of(connection: Connection) -> Status | None:
 
 def others_with(connection: Connection, key: str) -> list[Connection]:
     """Who else uses the tokens with this key."""
-    others = [other for other in users_of(connection.merchant_id, key) if other.pk != connection.pk]
-    return [other for other in others if not other.read_credentials().get("access_token")]
+    return [other for other in authorised_users(connection.merchant_id, key) if other.pk != connection.pk]
 
 
 def begin(session: Any, connection: Connection) -> tuple[str, list[tuple[str, str]]]:
@@ -139,9 +139,10 @@ def finish(connection: Connection, params: Mapping[str, str], by: str) -> TestRe
     finally:
         connector.close()
     keep_authorization(connection, tokens, by)
+    access_works(connection)
     report = run_test(connection)
-    for other in others_with(connection, authorization_key(connection)):
-        access_renewed.send(Connection, connection=other)
+    for one in (connection, *others_with(connection, authorization_key(connection))):
+        access_renewed.send(Connection, connection=one)
     return report
 
 

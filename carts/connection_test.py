@@ -8,6 +8,7 @@ from typing import Any
 from django.utils import timezone
 
 from carts import stock_requirements
+from carts.access_alerts import access_works
 from carts.alerting import clear_connection_alerts
 from carts.encryption import CredentialsUnreadable
 from carts.location_list import take_in_list
@@ -126,7 +127,8 @@ def keep(connection: Connection, report: TestReport) -> None:
     }
     if report.ok:
         values |= {"resting_until": None, "failures_in_a_row": 0}
-        clear_connection_alerts(connection, "authentication", "permission", "configuration", "outlet_address")
+        access_works(connection)
+        clear_connection_alerts(connection, "permission", "configuration", "outlet_address")
     Connection.objects.filter(pk=connection.pk).update(**values)
     for name, value in values.items():
         setattr(connection, name, value)

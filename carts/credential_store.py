@@ -173,6 +173,19 @@ def users_of(merchant_id: int, key: str) -> list[Connection]:
     return [connection for connection in candidates if authorization_key(connection) == key]
 
 
+def uses_authorisation(connection: Connection) -> bool:
+    """Does it work with stored tokens, or with an access token of its own? May raise ``CredentialsUnreadable``."""
+    kind = connection.connector_class
+    if not (kind.keeps_tokens or issubclass(kind, OAuthSource)):
+        return False
+    return not connection.read_credentials().get("access_token")
+
+
+def authorised_users(merchant_id: int, key: str) -> list[Connection]:
+    """The connections that use these tokens now, by name."""
+    return [connection for connection in users_of(merchant_id, key) if uses_authorisation(connection)]
+
+
 def forget_unused(sender: type, instance: Connection, **kwargs: object) -> None:
     """When a connection was deleted: tokens that nobody uses any more go with it."""
     key = authorization_key(instance)

@@ -332,7 +332,7 @@ def body_value(body: bytes, names: tuple[str, ...]) -> str:
 def remote_reason(response: HttpResponse) -> str:
     """The remote's own words about an error, as an addition to our sentence ("": it gave none)."""
     told = body_value(response.body, ("message", "error_description", "errors", "error", "details"))
-    return f": {told[:300]}" if told else ""
+    return f": {told[:300].rstrip('. ')}" if told else ""
 
 
 def describe_body(body: bytes, error: Exception) -> str:

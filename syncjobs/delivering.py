@@ -12,7 +12,7 @@ from django.db import transaction
 from django.db.models import Exists, OuterRef
 from django.utils import timezone
 
-from carts import change_flow, order_flow, refund_flow, stock_flow
+from carts import access_alerts, change_flow, order_flow, refund_flow, stock_flow
 from carts.alerting import raise_alert
 from carts.encryption import CredentialsUnreadable
 from carts.models import Connection, Order, OrderChange, OrderEvent, Shipment
@@ -409,7 +409,7 @@ def describe(error: Exception) -> tuple[str, str, str]:
 def note_trouble(connection: Connection, errors: Sequence[Exception], now: datetime) -> None:
     """One note and at most one alert per batch, however many deliveries it held."""
     error = errors[0]
-    _, message, fix = describe(error)
+    kind, message, fix = describe(error)
     if isinstance(error, RateLimited):
         Connection.objects.filter(pk=connection.pk).update(resting_until=error.retry_at)
         return
@@ -420,7 +420,9 @@ def note_trouble(connection: Connection, errors: Sequence[Exception], now: datet
         # Nobody needs to try again and again with settings that are wrong; the Test button ends the pause.
         rest = next_try(2, now, now)
         Connection.objects.filter(pk=connection.pk).update(resting_until=rest)
-    if final or connection.failures_in_a_row >= FAILURES_BEFORE_ALERT:
+    if kind in access_alerts.KINDS:
+        access_alerts.access_is_gone(connection, kind, message, fix, times=len(errors))
+    elif final or connection.failures_in_a_row >= FAILURES_BEFORE_ALERT:
         raise_alert(
             connection.merchant,
             "unavailable",

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 
 from django.db.models import F
 
+from carts.access_alerts import access_works
 from carts.alerting import clear_alert
 from carts.models import Connection
 from syncjobs.models import Delivery
@@ -23,6 +24,7 @@ def note_connection_success(connection: Connection, now: datetime) -> None:
         Connection.objects.filter(pk=connection.pk).update(last_success_at=now, failures_in_a_row=0, resting_until=None)
         connection.failures_in_a_row, connection.resting_until = 0, None
         clear_alert(connection.merchant_id, "unavailable", f"{connection.pk}:deliveries")
+        access_works(connection)
         hurry(connection, now)
         Delivery.objects.filter(
             connection_id=connection.pk, state=Delivery.State.RETRY, error_kind__in=TRANSIENT_KINDS, run_at__gt=now

@@ -7,6 +7,7 @@ from datetime import timedelta
 from django.db import transaction
 from django.utils import timezone
 
+from carts import access_alerts
 from carts.alerting import clear_alert, raise_alert
 from carts.encryption import CredentialsUnreadable
 from carts.models import Connection
@@ -56,6 +57,7 @@ def succeeded(context: RunContext) -> None:
         had_trouble = schedule.failures or schedule.last_error
         Schedule.objects.filter(pk=schedule.pk).update(failures=0, last_error="", last_success_at=now)
         if had_trouble:
+            access_alerts.access_works(context.connection)
             for kind in ALERT_KINDS:
                 clear_alert(context.connection.merchant_id, kind, alert_key(run))
 
@@ -133,7 +135,6 @@ def failed(context: RunContext, error: Exception) -> None:
 
 
 ALERT_KINDS = (
-    "authentication",
     "permission",
     "configuration",
     "outlet_address",
@@ -141,7 +142,6 @@ ALERT_KINDS = (
     "outcome_unknown",
     "contract",
     "refused",
-    "credentials",
     "worker",
     "fault",
     "error",
@@ -154,13 +154,16 @@ def alert_key(run: Run) -> str:
 
 def alert_about(run: Run, kind: str, message: str, fix: str) -> None:
     connection = run.connection
+    if kind in access_alerts.KINDS:
+        access_alerts.access_is_gone(connection, kind, message, fix)
+        return
     raise_alert(
         connection.merchant,
         kind,
         alert_key(run),
         message if kind == "outlet_address" else f"{connection}: {message}",
         fix=fix,
-        link=connection_link(connection),
+        link=access_alerts.access_link(connection) if kind == "permission" else connection_link(connection),
         connection=connection,
     )
 

@@ -6,7 +6,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from django.contrib import admin, messages
-from django.db.models import Model, QuerySet
+from django.db.models import Model, Q, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
 from django.urls import URLPattern, path, reverse
 from django.utils import timezone
@@ -14,6 +14,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from unfold.decorators import display
 
+from carts.access_alerts import KINDS, access_key
 from carts.admin.base import MerchantFilter, PageAdmin, WarehouseFilter
 from carts.admin.connection_actions import CONNECTION_ACTIONS
 from carts.admin.scoping import sees_everything, visible_merchants
@@ -22,7 +23,7 @@ from carts.badges import clock, health_badge, muted
 from carts.connection_test import run_test
 from carts.encryption import CredentialsUnreadable
 from carts.forms.connections import ConnectionForm, LocationFormSet
-from carts.models import Cart, Connection, FunctionSetting, PickOrder, Warehouse
+from carts.models import Alert, Cart, Connection, FunctionSetting, PickOrder, Warehouse
 from carts.remote import webhook_url
 from carts.setup import roles_of
 from carts.stock_places import in_words
@@ -131,7 +132,8 @@ class ConnectionAdmin(PageAdmin):
         )
         if request.method == "POST" and form.is_valid():
             form.save()
-            messages.success(request, f"The settings of {connection} are saved.")
+            untested = " Test it now: what waited for them goes on at once." if connection.tested_at is None else ""
+            messages.success(request, f"The settings of {connection} are saved.{untested}")
             return HttpResponseRedirect(self.change_link(connection))
         return self.form_page(request, form, f"Settings of {connection}", connection)
 
@@ -171,11 +173,17 @@ class ConnectionAdmin(PageAdmin):
         return HttpResponseRedirect(f"{self.change_link(connection)}#test")
 
     def authorise_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        """Prepares the way to the remote's consent page. The page shows it as a link: the content security policy lets
-        no form lead out of the hub."""
+        """GET says what it is about and asks. POST prepares the way to the remote's consent page and shows it as a link:
+        the content security policy lets no form lead out of the hub."""
         connection = self.visible_object(request, object_id)
+        back = self.change_link(connection)
+        facts: dict[str, Any] = {"title": f"Authorise {connection}", "original": connection, "back": back}
         if request.method != "POST":
-            return HttpResponseRedirect(self.change_link(connection))
+            status = authorisation_of(connection)
+            if status is None:
+                return HttpResponseRedirect(back)
+            facts |= {"status": status, "kind_label": label_of(connection.connector)}
+            return self.page(request, "admin/hub/authorise.html", facts)
         try:
             url, permissions = begin(request.session, connection)
         except NotAuthorised as refusal:
@@ -185,13 +193,9 @@ class ConnectionAdmin(PageAdmin):
         except CredentialsUnreadable as error:
             messages.error(request, str(error))
         else:
-            facts = {"url": url, "host": urlsplit(url).netloc, "permissions": permissions}
-            title = f"Authorise {connection}"
-            back = self.change_link(connection)
-            return self.page(
-                request, "admin/hub/authorise.html", {"title": title, "original": connection, "back": back, **facts}
-            )
-        return HttpResponseRedirect(self.change_link(connection))
+            facts |= {"url": url, "host": urlsplit(url).netloc, "permissions": permissions}
+            return self.page(request, "admin/hub/authorise.html", facts)
+        return HttpResponseRedirect(back)
 
     def page_context(self, request: HttpRequest, connection: Any) -> dict[str, Any]:
         kind = connection.connector_class
@@ -220,7 +224,7 @@ class ConnectionAdmin(PageAdmin):
             "is_resting": bool(connection.resting_until and connection.resting_until > timezone.now()),
             "has_webhooks": has_webhooks,
             "webhook_host": urlsplit(webhook_url(connection)).netloc if has_webhooks else "",
-            "alerts": list(connection.alerts.filter(status="open")[:OPEN_ALERTS_SHOWN]),
+            "alerts": list(alerts_about(connection)[:OPEN_ALERTS_SHOWN]),
             "recent_runs": list(connection.runs.filter(dry_run=False)[:6]),
             "takes_products": takes_products(connection),
             "can_run": any(setting.is_on for setting in settings.values()),
@@ -231,6 +235,13 @@ class ConnectionAdmin(PageAdmin):
 
     def after_action(self, obj: Model) -> str:
         return self.change_link(obj) if obj.pk else self.list_link()
+
+
+def alerts_about(connection: Connection) -> QuerySet[Alert]:
+    """Open ones of its own, and that of an access which it shares."""
+    shared = Q(kind__in=KINDS, key=access_key(connection))
+    alerts = Alert.objects.filter(merchant_id=connection.merchant_id, status=Alert.Status.OPEN)
+    return alerts.filter(Q(connection_id=connection.pk) | shared)
 
 
 def takes_products(connection: Connection) -> bool:

@@ -8,6 +8,7 @@ from django import forms
 from django.db import transaction
 from django.db.models import Q
 
+from carts.access_alerts import in_words
 from carts.encryption import CredentialsUnreadable
 from carts.forms.fields import DateInput, HubForm
 from carts.location_list import switched_by_a_person
@@ -20,6 +21,7 @@ from carts.setup import (
     keep_stock_locations,
     set_functions,
 )
+from carts.shared_tokens import others_with_token, replace_token
 from carts.stock_places import named
 from connectors.base import Connector
 from connectors.functions import FUNCTIONS_BY_ROLE, Function, FunctionFacts, Role
@@ -72,6 +74,14 @@ class ConnectionForm(HubForm):
             value = stored_credentials.get(field.name)
             shown = None if field.secret else value
             self.fields[f"credentials__{field.name}"] = input_for(field, shown, has_stored=bool(value))
+        self.same_token = others_with_token(connection) if connection else []
+        if self.same_token:
+            self.fields["also_for"] = forms.BooleanField(
+                label=f"Replace it for {in_words(self.same_token)} too",
+                help_text="They get in with the same one.",
+                required=False,
+                initial=True,
+            )
         for field in kind.Options.fields():
             self.fields[f"options__{field.name}"] = input_for(field, stored.get(field.name), has_stored=False)
         if role is Role.CART:
@@ -185,7 +195,8 @@ class ConnectionForm(HubForm):
         return [self[f"{group}__{field.name}"] for field in fields if field.advanced == advanced]
 
     def credential_fields(self) -> list[forms.BoundField]:
-        return self.of_group("credentials", advanced=False)
+        also = [self["also_for"]] if self.same_token else []
+        return self.of_group("credentials", advanced=False) + also
 
     def option_fields(self) -> list[forms.BoundField]:
         return self.of_group("options", advanced=False)
@@ -313,7 +324,13 @@ class ConnectionForm(HubForm):
             if self.connection is None:
                 finish_new_connection(connection, on)
             set_functions(connection, on, minutes)
+            if cleaned.get("also_for") and self.given_own_access():
+                replace_token(self.same_token, self.credentials)
         return connection
+
+    def given_own_access(self) -> list[str]:
+        """The parts of the cart's own token that were entered."""
+        return [name for name in self.kind.own_access if self.cleaned_data.get(f"credentials__{name}")]
 
 
 class NamedChoiceField(forms.ModelChoiceField):

@@ -271,7 +271,7 @@ def test_the_alert_about_lost_access_leads_to_the_button(cart: Cart, sandbox: Ve
     assert (run.state, run.error_kind) == (Run.State.FAILED, "authentication")
     alert = Alert.objects.get()
     assert "Authorise" in alert.fix
-    assert alert.link == f"/admin/carts/cart/{cart.pk}/change/"
+    assert alert.link == f"/admin/carts/cart/{cart.pk}/authorise/"
     authorise(cart)
     assert download(cart).state == Run.State.DONE
     assert not Alert.objects.exclude(status=Alert.Status.RESOLVED).exists()

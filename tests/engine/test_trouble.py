@@ -32,7 +32,7 @@ def test_wrong_token(world: World) -> None:
     assert (run.state, run.error_kind) == (Run.State.FAILED, "authentication")
     assert "access token" in run.error and "Test" in run.fix
     alert = Alert.objects.get(status=OPEN)
-    assert alert.kind == "authentication" and alert.link == f"/admin/carts/cart/{world.cart.pk}/change/"
+    assert alert.kind == "authentication" and alert.link == f"/admin/carts/cart/{world.cart.pk}/settings/#credentials"
     report = run_test(world.cart)
     assert not report.ok and next(step.name for step in report.steps if not step.ok) == "Access token"
     world.sandbox.clear_faults()
