@@ -17,6 +17,7 @@ from unfold.decorators import display
 from carts.access_alerts import KINDS, access_key
 from carts.admin.base import MerchantFilter, PageAdmin, WarehouseFilter
 from carts.admin.connection_actions import CONNECTION_ACTIONS
+from carts.admin.outlets import OutletPages
 from carts.admin.scoping import sees_everything, visible_merchants
 from carts.authorization import NotAuthorised, Status, begin, status_of
 from carts.badges import clock, health_badge, muted
@@ -24,6 +25,7 @@ from carts.connection_test import run_test
 from carts.encryption import CredentialsUnreadable
 from carts.forms.connections import ConnectionForm, LocationFormSet
 from carts.models import Alert, Cart, Connection, FunctionSetting, PickOrder, Warehouse
+from carts.outlets import has_outlets
 from carts.remote import webhook_url
 from carts.setup import roles_of
 from carts.stock_places import in_words
@@ -297,7 +299,7 @@ def authorisation_of(connection: Connection) -> Status | None:
 
 
 @admin.register(Cart)
-class CartAdmin(ConnectionAdmin):
+class CartAdmin(OutletPages, ConnectionAdmin):
     role = Role.CART
     list_display = ("name", "state", "system", "warehouse_name", "stock_shown", "last_success")
     list_filter = (WarehouseFilter, MerchantFilter)
@@ -320,6 +322,12 @@ class CartAdmin(ConnectionAdmin):
     def get_queryset(self, request: HttpRequest) -> QuerySet[Cart]:
         rows = super().get_queryset(request).select_related("merchant", "warehouse", "location", "outlet")
         return rows.prefetch_related("stock_locations")
+
+    def page_context(self, request: HttpRequest, connection: Any) -> dict[str, Any]:
+        context = super().page_context(request, connection)
+        if has_outlets(connection.connector_class):
+            context["outlets_url"] = self.outlets_link(connection)
+        return context
 
 
 @admin.register(Warehouse)

@@ -14,9 +14,11 @@ from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from carts.api.connection_reports import TestReportSerializer, TestStepSerializer
 from carts.api.errors import Conflict, ProblemSerializer, as_validation_error, conflicts_told
 from carts.api.fields import HubSerializer
 from carts.api.filters import IdFilter
+from carts.api.outlets import OutletsMixin
 from carts.api.scoping import MerchantField, MerchantScopedMixin, ScopedRelatedField, may_write, merchant_for
 from carts.api.settings_values import SettingsValues
 from carts.connection_test import run_test
@@ -35,20 +37,6 @@ from connectors.functions import FUNCTIONS_BY_ROLE, Function, Role
 from connectors.registry import all_connectors, connector_class
 
 LONGEST_INTERVAL = 31 * 24 * 60
-
-
-class TestStepSerializer(serializers.Serializer):
-    name = serializers.CharField()
-    ok = serializers.BooleanField()
-    message = serializers.CharField()
-    help = serializers.CharField(help_text="What to do when the step failed.")
-
-
-class TestReportSerializer(serializers.Serializer):
-    """What a test of a connection found, step by step."""
-
-    ok = serializers.BooleanField()
-    steps = TestStepSerializer(many=True)
 
 
 class FunctionKeys(serializers.ListField):
@@ -386,7 +374,7 @@ class ConnectionViewSet(MerchantScopedMixin, viewsets.ModelViewSet):
         serializer.instance = self.reload(serializer.save())
 
 
-class CartViewSet(ConnectionViewSet):
+class CartViewSet(OutletsMixin, ConnectionViewSet):
     """Order sources. Each shop outlet is a cart of its own."""
 
     queryset = Cart.objects.all()
