@@ -19,6 +19,7 @@ from carts.signals import connection_tested
 from carts.stock_places import NoStockPlaces, places_of
 from carts.store_facts import save_store_facts
 from carts.webhook_care import keep_webhook_report
+from carts.webhook_registrations import note_registration, remove_stale
 from connectors.base import Connector
 from connectors.errors import ConnectorError
 from connectors.ports import LocationReader, OutletReader, WebhookSource
@@ -52,7 +53,10 @@ def run_test(connection: Connection) -> TestReport:
             if all(step.ok for step in steps):
                 steps.extend(take_in_places(connection, connector))
                 if isinstance(connector, WebhookSource):
+                    note_registration(connection)
                     webhook_steps = list(connector.register_webhooks(webhook_url(connection)))
+                    if all(step.ok for step in webhook_steps):
+                        webhook_steps += remove_stale(connection, connector)
                     keep_webhook_report(connection, webhook_steps)
                     steps.extend(webhook_steps)
         except ConnectorError as error:

@@ -16,6 +16,7 @@ from carts.encryption import CredentialsUnreadable
 from carts.models import Alert, Connection
 from carts.remote import open_connector, webhook_url
 from carts.store_facts import save_store_facts
+from carts.webhook_registrations import note_registration, remove_stale
 from connectors.base import Connector
 from connectors.errors import ConnectorError
 from connectors.ports import WebhookChecker, WebhookSource
@@ -39,7 +40,10 @@ def look_after_webhooks(connection: Connection) -> list[TestStep]:
         steps = [TestStep(name="Settings", ok=False, message=str(error), help=getattr(error, "fix", ""))]
     else:
         try:
+            note_registration(connection)
             steps = put_right(connector, webhook_url(connection))
+            if all(step.ok for step in steps):
+                steps += remove_stale(connection, connector)
         except Exception as error:
             logger.exception("the webhooks of connection %s met a fault of the hub", connection.pk)
             message = f"A fault in the hub itself: {type(error).__name__}."

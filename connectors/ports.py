@@ -7,7 +7,7 @@ order, or raise a typed error of ``connectors.errors``.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Protocol, runtime_checkable
 
@@ -207,6 +207,14 @@ class WebhookChecker(Protocol):
     def check_webhooks(self, url: str) -> Sequence[TestStep]:
         """What the remote knows of our webhooks for ``url``, one step each, without changing anything. A failed step is
         put right by ``WebhookSource.register_webhooks``."""
+        ...
+
+
+@runtime_checkable
+class WebhookRemover(Protocol):
+    def remove_webhooks(self, addresses: Collection[str]) -> int:
+        """Takes off every webhook registered at one of these addresses (each was given to
+        ``WebhookSource.register_webhooks`` once) and no other. Returns how many there were. Raises ``ConnectorError``."""
         ...
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from carts.admin.base import PersonAction
-from carts.models import Cart, Connection, Warehouse
+from carts.models import Cart, Connection
 from carts.order_flow import TransitionRefused
+from carts.removal import StillNeeded, delete_connection
 
 
 def switch_on(connection: Connection, actor: str, data: dict[str, Any]) -> str:
@@ -23,12 +24,11 @@ def switch_off(connection: Connection, actor: str, data: dict[str, Any]) -> str:
 
 def delete(connection: Connection, actor: str, data: dict[str, Any]) -> str:
     name = str(connection)
-    if connection.orders.exists():  # type: ignore[attr-defined]
-        raise TransitionRefused(f"{name} has orders, so it is kept for their history. Switch it off instead.")
-    if isinstance(connection, Warehouse) and connection.carts.exists():
-        raise TransitionRefused(f"Carts send their orders to {name}. Choose another warehouse for them first.")
-    connection.delete()
-    return f"{name} is deleted."
+    try:
+        left = delete_connection(connection)
+    except StillNeeded as error:
+        raise TransitionRefused(str(error)) from None
+    return f"{name} is deleted. {left}".strip()
 
 
 CONNECTION_ACTIONS = (
@@ -55,7 +55,8 @@ CONNECTION_ACTIONS = (
         key="delete",
         label="Delete",
         icon="delete",
-        explanation="Removes it with its settings. Possible only as long as it has no orders.",
+        explanation="Removes it with its settings, and its webhooks at the remote system. Possible only as long as it has no "
+        "orders.",
         done="deleted",
         run=delete,
         offered=lambda connection: not connection.orders.exists(),

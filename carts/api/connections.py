@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 import django_filters
 from django.db import transaction
-from django.db.models import ProtectedError, QuerySet
+from django.db.models import QuerySet
 from drf_spectacular.utils import extend_schema, extend_schema_field
 from rest_framework import serializers, viewsets
 from rest_framework.decorators import action
@@ -25,6 +25,7 @@ from carts.connection_test import run_test
 from carts.encryption import CredentialsUnreadable
 from carts.models import Cart, Connection, Location, StockFrom, Warehouse
 from carts.remote import webhook_url
+from carts.removal import StillNeeded, delete_connection
 from carts.setup import (
     SetupErrors,
     check_cart_links,
@@ -363,6 +364,12 @@ class ConnectionViewSet(MerchantScopedMixin, viewsets.ModelViewSet):
     def destroy(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         return super().destroy(request, *args, **kwargs)
 
+    def perform_destroy(self, instance: Connection) -> None:
+        try:
+            delete_connection(instance)
+        except StillNeeded as error:
+            raise Conflict(str(error)) from error
+
     def reload(self, connection: Connection) -> Connection:
         """The connection with everything that its JSON shows, as the database has it now."""
         return self.get_queryset().get(pk=connection.pk)  # type: ignore[no-any-return]
@@ -384,11 +391,6 @@ class CartViewSet(OutletsMixin, ConnectionViewSet):
     def get_queryset(self) -> QuerySet[Cart]:
         return super().get_queryset().prefetch_related("stock_locations")
 
-    def perform_destroy(self, instance: Cart) -> None:
-        if instance.orders.exists():
-            raise Conflict("This cart has orders. Switch it off (is_active) instead of deleting it.")
-        instance.delete()
-
 
 class WarehouseViewSet(ConnectionViewSet):
     """Where orders are shipped from and stock comes from."""
@@ -396,9 +398,3 @@ class WarehouseViewSet(ConnectionViewSet):
     queryset = Warehouse.objects.all()
     serializer_class = WarehouseSerializer
     filterset_class = ConnectionFilter
-
-    def perform_destroy(self, instance: Warehouse) -> None:
-        try:
-            instance.delete()
-        except ProtectedError:
-            raise Conflict("Carts or orders use this warehouse. Switch it off (is_active) instead.") from None

@@ -39,6 +39,7 @@ from carts.models.orders import Order, OrderEvent, OrderLine, OrderPayload, Ship
 from carts.models.refunds import Refund, RefundLine
 from carts.models.stock import OutletLevel, StockLevel
 from carts.models.store_facts import StoreFact
+from carts.models.webhook_registrations import WebhookRegistration
 
 __all__ = [
     "Alert",
@@ -92,4 +93,5 @@ __all__ = [
     "StockTransferStep",
     "StoreFact",
     "Warehouse",
+    "WebhookRegistration",
 ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, date, datetime, time
@@ -435,6 +435,9 @@ class VendConnector(Connector):
         if all(step.ok for step in steps):
             self.learn_places()
         return steps
+
+    def remove_webhooks(self, addresses: Collection[str]) -> int:
+        return webhooks.remove(self.client, addresses)
 
     def read_webhook(self, headers: Mapping[str, str], body: bytes) -> Sequence[Hint]:
         return webhooks.read_hints(headers, body, self.is_elsewhere)

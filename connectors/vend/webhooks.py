@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import Any
 from urllib.parse import parse_qs, urlencode, urlsplit
 
@@ -114,6 +114,21 @@ def check(client: Callable[[], VendClient], url: str) -> list[TestStep]:
         message = f"{len(stale)} of an earlier address or topic are still there."
         steps.append(TestStep(name=STEP_NAME, ok=False, message=message, help=CHECK_HELP))
     return steps
+
+
+def remove(client: VendClient, addresses: Collection[str]) -> int:
+    """Takes off what is registered at exactly these addresses, whatever the topic. Returns how many there were."""
+    places = {place_of(address) for address in addresses}
+    theirs = [hook for hook in read_webhooks(client) if place_of(text(hook.url)) in places]
+    for hook in theirs:
+        client.remove_webhook(text(hook.id))
+    return len(theirs)
+
+
+def place_of(address: str) -> tuple[str, str]:
+    """(host and port, path): an address without its topic."""
+    parts = urlsplit(address)
+    return parts.netloc.lower(), parts.path
 
 
 def topic_step(topic: str, hook: shapes.Webhook | None) -> TestStep:

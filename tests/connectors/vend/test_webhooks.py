@@ -297,3 +297,12 @@ def test_a_look_that_fails_is_a_failed_step(sandbox: VendSandbox, connect: Conne
     sandbox.fail(match="GET /webhooks", status=403)
     (step,) = connect().check_webhooks(OURS)
     assert (step.name, step.ok, bool(step.help)) == ("Webhooks", False, True)
+
+
+def test_only_what_is_at_these_addresses_is_removed(sandbox: VendSandbox, connect: Connect) -> None:
+    theirs = "https://someone-else.example/webhooks/c1/secret/?topic=sale.update"
+    for address in (theirs, f"{OURS}?topic=sale.update", f"{OURS}more/?topic=sale.update"):
+        sandbox.store.add_webhook("sale.update", address)
+    assert connect().remove_webhooks([OURS, "https://nobody.example/"]) == 1
+    assert {hook["url"] for hook in sandbox.store.webhooks} == {theirs, f"{OURS}more/?topic=sale.update"}
+    assert connect().remove_webhooks([OURS]) == 0
