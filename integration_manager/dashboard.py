@@ -56,6 +56,7 @@ def dashboard_context(request: HttpRequest, context: dict[str, Any]) -> dict[str
         "tiles": tiles(orders, alerts.count()),
         "alerts": list(alerts.select_related("connection", "merchant")[:ALERTS_SHOWN]),
         "connections": health_rows(connections),
+        "paused": paused_functions(request),
         "latencies": latency_rows(connections, span.key, now),
         "latency_steps": Step.labels,
         "lanes": lanes(request, now),
@@ -114,6 +115,12 @@ def tiles(orders: Any, open_alerts: int) -> dict[str, int]:
     )
     counts["attention"] += orders.filter(pk__in=orders_to_decide()).exclude(status__in=ATTENTION).count()
     return {**counts, "alerts": open_alerts}
+
+
+def paused_functions(request: HttpRequest) -> list[Schedule]:
+    """What a person holds, longest first. One query."""
+    held = scoped(Schedule.objects.filter(paused_at__isnull=False), request.user, "connection__merchant")
+    return list(held.select_related("connection__merchant").order_by("paused_at")[:ALERTS_SHOWN])
 
 
 def health_rows(connections: list[Connection]) -> list[dict[str, Any]]:

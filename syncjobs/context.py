@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from datetime import datetime
 from functools import cached_property
 from typing import Any, TypeVar, cast
 
@@ -35,7 +36,16 @@ class LeaseLost(Exception):
 
 
 class SliceOver(Exception):
-    """The run used up its time slice; it goes on later from its cursor."""
+    """The run used up its time slice, or a person paused it; it goes on later from its cursor."""
+
+
+class MustWait(Exception):
+    """The run needs something that is not there yet, which is nobody's failure. It looks again at ``until``."""
+
+    def __init__(self, reason: str, until: datetime) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.until = until
 
 
 class RunContext:
@@ -59,6 +69,8 @@ class RunContext:
         self.started_at = timezone.now()
         self.fetching: list[FetchedAhead[Any]] = []
         self.read_from = ""
+        self._worked_until = time.monotonic()
+        self._pages_at_last_look = run.pages
 
     @cached_property
     def connection(self) -> Connection:
@@ -135,6 +147,14 @@ class RunContext:
             self._save_progress(cursor)
         self.page_stored()
 
+    def note_read(self, page: Page[Any]) -> None:
+        """Within the transaction of a page: how much of the run's own feed was read, and until which change."""
+        self.run.records += len(page.records) + len(page.rejects) + page.skipped
+        if page.span is not None:
+            first, last = page.span
+            self.run.changes_from = min(first, self.run.changes_from or first)
+            self.run.changes_until = max(last, self.run.changes_until or last)
+
     def page_stored(self) -> None:
         self.calls.flush()
         save_budgets()
@@ -142,8 +162,15 @@ class RunContext:
             self.progress(self.run)
 
     def _save_progress(self, cursor: str | None) -> None:
+        now = time.monotonic()
+        self.run.worked_seconds += now - self._worked_until
+        self._worked_until = now
         values: dict[str, object] = {
             "pages": self.run.pages,
+            "records": self.run.records,
+            "worked_seconds": self.run.worked_seconds,
+            "changes_from": self.run.changes_from,
+            "changes_until": self.run.changes_until,
             "counts": self.run.counts,
             "cursor_before": self.run.cursor_before,
             "lease_until": timezone.now() + LEASE,
@@ -158,12 +185,12 @@ class RunContext:
             if self.run.full:
                 self.run.position = cursor
                 values["position"] = cursor
-            else:
-                Schedule.objects.filter(pk=self.schedule.pk).update(cursor=cursor)
-                self.schedule.cursor = cursor
         mine = Run.objects.filter(pk=self.run.pk, state=Run.State.RUNNING, lease_owner=self.owner)
         if not mine.update(**values):
             raise LeaseLost(f"{self.run} was taken over.")
+        if cursor is not None and not self.run.full:
+            Schedule.objects.filter(pk=self.schedule.pk).update(cursor=cursor)
+            self.schedule.cursor = cursor
 
     def full_pass_done(self) -> None:
         """After a full pass the schedule goes on from where the pass ended."""
@@ -171,9 +198,21 @@ class RunContext:
             Schedule.objects.filter(pk=self.schedule.pk).update(cursor=self.run.position)
 
     def check_slice(self) -> None:
-        """Between two pages: gives way when the slice is over or the worker stops. Raises ``SliceOver``."""
-        if (self.deadline is not None and time.monotonic() > self.deadline) or self.stopping():
+        """Between two pages: gives way when the slice is over, the worker stops, or a person paused the feed. Raises
+        ``SliceOver``."""
+        if (self.deadline is not None and time.monotonic() > self.deadline) or self.stopping() or self._is_paused():
             raise SliceOver
+
+    def _is_paused(self) -> bool:
+        """Asked once after each page."""
+        if self.run.dry_run or self.run.pages == self._pages_at_last_look:
+            return False
+        self._pages_at_last_look = self.run.pages
+        return Schedule.objects.filter(pk=self.schedule.pk, paused_at__isnull=False).exists()
+
+    def seconds_left(self) -> float | None:
+        """Of the slice, for another run in the same hands; None = as long as it takes."""
+        return None if self.deadline is None else max(self.deadline - time.monotonic(), 1.0)
 
     def preview(self, **row: object) -> None:
         """Adds a row to the run's report: of a dry run what it would do, of any other what it left alone."""

@@ -28,6 +28,7 @@ from syncjobs.delivering import deliver_next
 from syncjobs.latency import count_latencies
 from syncjobs.models import Delivery, DrainSlot, Run, WebhookEvent
 from syncjobs.outcomes import IdleRuns
+from syncjobs.pausing import put_aside
 from syncjobs.schedule import dispatch_due
 from syncjobs.timing import LEASE, TIMING
 from syncjobs.webhook_turns import look_after_next
@@ -200,8 +201,9 @@ def run_some(owner: str, lanes: Sequence[Lane], slice_seconds: float, keeper: Le
 
 
 def sweep() -> None:
-    """Takes up what dead workers and pickers left behind."""
+    """Takes up what dead workers and pickers left behind, and what slipped into the queue beside a pause."""
     runner.recover_abandoned()
+    put_aside()
     outbox.recover_abandoned()
     cancel_all_given_back(timezone.now())
 

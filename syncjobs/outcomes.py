@@ -21,6 +21,7 @@ from connectors.errors import (
 from syncjobs.context import RunContext
 from syncjobs.health import note_connection_failure, note_connection_success, note_connections_success
 from syncjobs.models import Run, Schedule
+from syncjobs.nested import CauseFailed
 from syncjobs.retry import LADDER, jittered
 
 State = Run.State
@@ -129,7 +130,9 @@ def failed(context: RunContext, error: Exception) -> None:
     next_run_at = now + (min(wait, interval) if isinstance(error, ConfigurationInvalid) else wait)
     Schedule.objects.filter(pk=schedule.pk).update(failures=failures, last_error=message, next_run_at=next_run_at)
     transient = isinstance(error, RemoteUnavailable | OutcomeUnknown)
-    note_connection_failure(context.connection, message, now, transient=transient or isinstance(error, ContractBroken))
+    if not isinstance(error, CauseFailed):
+        counts = transient or isinstance(error, ContractBroken)
+        note_connection_failure(context.connection, message, now, transient=counts)
     if not transient or failures >= FAILURES_BEFORE_ALERT:
         alert_about(run, kind, message, fix)
 

@@ -29,7 +29,7 @@ KEPT: dict[str, Rows] = {
         state=WebhookEvent.State.RECEIVED
     ),
     "runs": lambda before: Run.objects.filter(queued_at__lt=before).exclude(
-        state__in=[Run.State.QUEUED, Run.State.RUNNING]
+        state__in=[Run.State.QUEUED, Run.State.RUNNING, Run.State.PAUSED]
     ),
 }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from syncjobs.models import Run
+from syncjobs.models.runs import SUPERSEDED, WAITING
 from syncjobs.words import counts_in_words
 
 State = Run.State
@@ -10,24 +11,23 @@ State = Run.State
 WAITING_WORDS = {
     State.QUEUED: "waits for its turn",
     State.RUNNING: "working …",
-    State.PAUSED: "goes on by itself",
+    State.PAUSED: "paused; Continue goes on from where it stopped",
     State.CANCELLED: "cancelled before it started",
 }
 
 
 def result_of(run: Run) -> str:
     """``12 imported, 3 unchanged``, or what it is waiting for."""
+    if waits_in_words(run):
+        return run.error
     if run.counts or run.state == State.DONE:
         return counts_in_words(run.counts)
     return WAITING_WORDS.get(State(run.state), "")
 
 
-def percent_of(run: Run) -> int | None:
-    """How far a run is, where it knows how much there is."""
-    expected = run.counts.get("of")
-    if not expected or run.state in (State.DONE, State.FAILED, State.CANCELLED):
-        return None
-    return min(100 * int(run.counts.get("seen", 0)) // int(expected), 100)
+def waits_in_words(run: Run) -> bool:
+    """Is what a run keeps as its error no trouble, but what it waits for, or which run does its work?"""
+    return run.error_kind in (WAITING, SUPERSEDED)
 
 
 def trigger_of(run: Run) -> str:

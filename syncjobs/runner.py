@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 
 from django.db import IntegrityError, transaction
 from django.db.models import Exists, F, OuterRef, Q
+from django.db.models.functions import Coalesce
 from django.utils import timezone
 
 from carts.encryption import CredentialsUnreadable
@@ -15,16 +16,18 @@ from connectors.errors import ConfigurationInvalid, ConnectorError, RateLimited
 from connectors.functions import Function, Lane, Role
 from connectors.registry import connector_class
 from syncjobs.budgets import load_budgets, save_budgets
-from syncjobs.context import LeaseLost, RunContext, SliceOver, load_ahead
+from syncjobs.context import LeaseLost, MustWait, RunContext, SliceOver, load_ahead
 from syncjobs.flows import flow_of
 from syncjobs.log_context import working_on
 from syncjobs.models import Run
+from syncjobs.models.runs import SUPERSEDED, WAITING, feed_is_paused
 from syncjobs.outcomes import IdleRuns, alert_about, failed, succeeded
 from syncjobs.timing import LEASE
 
 logger = logging.getLogger(__name__)
 
 State = Run.State
+WAITS = (State.QUEUED, State.PAUSED)
 CLAIM_AT_ONCE = 50
 # A run whose worker died this often is not tried again by itself.
 MOST_ATTEMPTS = 5
@@ -39,8 +42,7 @@ def claim_runs(owner: str, lanes: Sequence[Lane], limit: int = 1, now: datetime 
     ids = due_runs(lanes, limit, now)
     if not ids:
         return []
-    values = {"state": State.RUNNING, "lease_owner": owner, "lease_until": now + LEASE, "started_at": now}
-    claimed = claim(ids, values)
+    claimed = claim(ids, owner, now)
     runs = list(Run.objects.filter(pk__in=claimed, lease_owner=owner).order_by("pk"))
     load_ahead(runs)
     return runs
@@ -54,6 +56,7 @@ def due_runs(lanes: Sequence[Lane], limit: int, now: datetime) -> list[int]:
         Run.objects.filter(state=State.QUEUED, run_at__lte=now, lane__in=lanes)
         .filter(Q(connection__resting_until__isnull=True) | Q(connection__resting_until__lte=now) | Q(trigger="person"))
         .filter(~Exists(busy))
+        .exclude(feed_is_paused(), dry_run=False)
         .order_by("run_at", "pk")
         .values_list("pk", "connection_id", "connection__connector")[: limit * 4]
     )
@@ -66,23 +69,31 @@ def due_runs(lanes: Sequence[Lane], limit: int, now: datetime) -> list[int]:
     return list(chosen.values())[:limit]
 
 
-def claim(ids: list[int], values: dict[str, object]) -> list[int]:
-    """Claims all ids at once, or one by one when another worker got in between."""
+def claim(ids: list[int], owner: str, now: datetime) -> list[int]:
+    """Claims all ids at once, or one by one when another worker got in between. What a person paused is left alone;
+    a preview writes nothing and may look."""
+    free = Run.objects.filter(pk__in=ids, state=State.QUEUED).exclude(feed_is_paused(), dry_run=False)
     try:
         with transaction.atomic():
-            Run.objects.filter(pk__in=ids, state=State.QUEUED).update(attempts=F("attempts") + 1, **values)
+            free.update(
+                attempts=F("attempts") + 1,
+                state=State.RUNNING,
+                lease_owner=owner,
+                lease_until=now + LEASE,
+                started_at=Coalesce("started_at", now),
+                error_kind="",
+                error="",
+            )
         return ids
     except IntegrityError:
         if len(ids) == 1:
             return []
-        return [pk for one in ids for pk in claim([one], values)]
+        return [pk for one in ids for pk in claim([one], owner, now)]
 
 
 def claim_run(run_id: int, owner: str) -> Run | None:
     """Takes one particular run; None when somebody else has it, or its feed is busy."""
-    now = timezone.now()
-    values = {"state": State.RUNNING, "lease_owner": owner, "lease_until": now + LEASE, "started_at": now}
-    claim([run_id], values)
+    claim([run_id], owner, timezone.now())
     return (
         Run.objects.filter(pk=run_id, lease_owner=owner, state=State.RUNNING)
         .select_related("connection__merchant")
@@ -99,10 +110,10 @@ def give_back(runs: Sequence[Run]) -> None:
         pk__in=[run.pk for run in runs], state=State.RUNNING, lease_owner=runs[0].lease_owner
     ).order_by("pk")
     equal = ("connection", "function", "full", "dry_run")
-    twins = Run.objects.filter(state=State.QUEUED, **{name: OuterRef(name) for name in equal})
+    twins = Run.objects.filter(state__in=WAITS, **{name: OuterRef(name) for name in equal})
     try:
         with transaction.atomic():
-            ours.filter(~Exists(twins)).update(
+            ours.filter(~Exists(twins), ~feed_is_paused()).update(
                 state=State.QUEUED, attempts=F("attempts") - 1, lease_owner="", lease_until=None
             )
     except IntegrityError:
@@ -136,8 +147,9 @@ def recover_abandoned(now: datetime | None = None) -> int:
 
 
 def requeue(run: Run, run_at: datetime, *, counted: bool = True, lease_over: datetime | None = None) -> bool:
-    """Puts a run back into the queue, unless it is not ``run.lease_owner``'s any more (with ``lease_over``: or its lease
-    was renewed meanwhile). An equal run that was queued meanwhile makes this one superfluous."""
+    """Puts a run back into the queue - or aside, while a person holds its feed -, unless it is not ``run.lease_owner``'s
+    any more (with ``lease_over``: or its lease was renewed meanwhile). It goes on to the end of its feed, so an equal run
+    that was queued meanwhile has nothing left to do."""
     mine = Run.objects.filter(pk=run.pk, state=State.RUNNING, lease_owner=run.lease_owner)
     if lease_over is not None:
         mine = mine.filter(lease_until__lt=lease_over)
@@ -149,18 +161,21 @@ def requeue(run: Run, run_at: datetime, *, counted: bool = True, lease_over: dat
         function=run.function,
         full=run.full,
         dry_run=run.dry_run,
-        state=State.QUEUED,
+        state__in=WAITS,
     )
     for _ in range(TRIES_TO_REQUEUE):
         try:
             with transaction.atomic():
                 if not mine.select_for_update().exists():
                     return False
-                if run.full:
-                    twin.delete()
-                elif twin.exists():
-                    return bool(mine.update(state=State.DONE, finished_at=timezone.now(), **values))
-                return bool(mine.update(state=State.QUEUED, **values))
+                values["state"] = State.PAUSED if run.locked_pause() else State.QUEUED
+                twin.update(
+                    state=State.CANCELLED,
+                    finished_at=timezone.now(),
+                    error_kind=SUPERSEDED,
+                    error=f"Run {run.pk} goes on and does the same.",
+                )
+                return bool(mine.update(**values))
         except IntegrityError:
             continue  # an equal run was queued at this very moment
     return False
@@ -200,6 +215,9 @@ def execute_slice(
         logger.warning("run %s was taken over by another worker", run.pk)
     except SliceOver:
         requeue(run, timezone.now(), counted=False)
+    except MustWait as wait:
+        if requeue(run, wait.until, counted=False):
+            Run.objects.filter(pk=run.pk).update(error_kind=WAITING, error=wait.reason)
     except RateLimited as error:
         if requeue(run, error.retry_at, counted=False):
             Run.objects.filter(pk=run.pk).update(error_kind=error.kind, error=error.message)

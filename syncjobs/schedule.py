@@ -111,10 +111,15 @@ def request_run(
     requested_by: str = "",
     run_at: datetime | None = None,
 ) -> Run:
-    """Queues a run, or returns the one that is queued already (it will see everything this one would)."""
+    """Queues a run, or returns the one that waits already (it will see everything this one would). While a person holds
+    its feed, it is paused from the start."""
     run_at = run_at or timezone.now()
     waiting = Run.objects.filter(
-        connection_id=connection.pk, function=function, full=full, dry_run=dry_run, state=Run.State.QUEUED
+        connection_id=connection.pk,
+        function=function,
+        full=full,
+        dry_run=dry_run,
+        state__in=[Run.State.QUEUED, Run.State.PAUSED],
     )
     for _ in range(3):
         known = waiting.first()
@@ -134,6 +139,9 @@ def request_run(
                     run_at=run_at,
                 )
                 run.save(force_insert=True)
+                if run.locked_pause():
+                    run.state = Run.State.PAUSED
+                    run.save(update_fields=["state"])
                 return run
         except IntegrityError:
             continue
@@ -183,6 +191,7 @@ def dispatch_due(now: datetime | None = None) -> int:
                 setting__minutes__gt=0,
                 connection__is_active=True,
                 connection__merchant__is_active=True,
+                paused_at__isnull=True,
             )
             .select_related("setting", "connection")
             .order_by("next_run_at")[:DISPATCH_CHUNK]

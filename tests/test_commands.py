@@ -16,7 +16,8 @@ from carts.models import Cart, Connection, Order
 from connectors.functions import Function, Role
 from connectors.registry import all_connectors
 from syncjobs.models import ApiCall, Delivery, Run, WorkerProcess
-from syncjobs.schedule import new_run
+from syncjobs.pausing import pause
+from syncjobs.schedule import new_run, request_run
 from syncjobs.supervisor import host_name
 from tests.engine.conftest import World
 from tests.engine.conftest import world as world  # the fixture
@@ -90,6 +91,37 @@ def test_sync_says_what_failed_and_what_to_do(world: World, manage: Callable[...
     assert outcome.status == 1
     assert f"{world.cart}: Order Download failed: " in outcome.err
     assert "  What to do: Enter a valid access token" in outcome.err
+
+
+def test_sync_leaves_what_is_paused_and_continues_it_when_told(world: World, manage: Callable[..., Outcome]) -> None:
+    world.sell()
+    pause(request_run(world.cart, Function.ORDER_DOWNLOAD, Run.Trigger.PERSON), "ada")
+    outcome = manage("sync", world.cart.pk, "order_download")
+    assert outcome.status == 1
+    assert f"{world.cart}: Order Download paused by ada since " in outcome.err
+    assert "--continue" in outcome.err
+    assert not Order.objects.exists()
+    assert manage("sync", world.cart.pk, "order_download", "--continue").status == 0
+    assert Order.objects.count() == 1
+
+
+def test_sync_leaves_what_must_wait_in_the_queue(world: World, manage: Callable[..., Outcome]) -> None:
+    pause(request_run(world.cart, Function.ORDER_DOWNLOAD, Run.Trigger.PERSON), "ada")
+    outcome = manage("sync", world.cart.pk, "inventory_sync")
+    assert outcome.status == 1
+    assert "Inventory Sync stays in the queue. Waits: Order Download paused by ada" in outcome.err
+
+
+def test_sync_shows_a_bar_on_a_terminal(
+    world: World, manage: Callable[..., Outcome], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.store.generate_sales(6)
+    monkeypatch.setattr("connectors.vend.client.SALES_PER_PAGE", 2)
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    lines = manage("sync", world.cart.pk, "order_download").out.split("\r")
+    shown = [line for line in lines if "2 read" in line]
+    assert shown and "about " in shown[0] and "changes up to " in shown[0], lines
+    assert "Order Download: 3 imported" in lines[-1] or "imported" in lines[-1]
 
 
 def test_sync_does_not_wait_for_back_off(world: World, manage: Callable[..., Outcome]) -> None:

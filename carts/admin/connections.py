@@ -36,6 +36,8 @@ from connectors.ports import LocationReader, WebhookSource
 from connectors.registry import UnknownConnector, all_connectors, connector_class
 
 OPEN_ALERTS_SHOWN = 5
+# A run that has worked for so long is shown on top of the page, with its progress.
+LONG_RUN_SECONDS = 10
 
 
 class ConnectionAdmin(PageAdmin):
@@ -228,6 +230,12 @@ class ConnectionAdmin(PageAdmin):
             "webhook_host": urlsplit(webhook_url(connection)).netloc if has_webhooks else "",
             "alerts": list(alerts_about(connection)[:OPEN_ALERTS_SHOWN]),
             "recent_runs": list(connection.runs.filter(dry_run=False)[:6]),
+            "paused": [schedule for schedule in schedules.values() if schedule.paused_at],
+            "long_runs": list(
+                connection.runs.filter(
+                    state__in=["queued", "running"], worked_seconds__gte=LONG_RUN_SECONDS, dry_run=False
+                )
+            ),
             "takes_products": takes_products(connection),
             "can_run": any(setting.is_on for setting in settings.values()),
             "show_merchant": sees_everything(request.user),

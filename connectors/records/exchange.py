@@ -53,6 +53,8 @@ class Page(Generic[RecordT]):
 
     ``skipped`` counts records that do not concern this connection (another outlet, for example). ``complete_since``, on
     the last page of a reader that tells everything each time: what was not told since then is not there any more.
+    ``span``, of a feed in the order of changes: when its first and its last record were changed in the remote, if the
+    remote says. How far a long load is gets judged by it; nothing else depends on it.
     """
 
     records: Sequence[RecordT]
@@ -60,6 +62,7 @@ class Page(Generic[RecordT]):
     rejects: Sequence[Reject] = ()
     skipped: int = 0
     complete_since: datetime | None = None
+    span: tuple[datetime, datetime] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

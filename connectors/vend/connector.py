@@ -483,9 +483,12 @@ class VendConnector(Connector):
         records: list[RecordT] = []
         rejects: list[Reject] = []
         skipped = 0
+        changed: list[shapes.Text] = []
         for raw in page.records:
             try:
-                record = convert(reader.read(raw), raw)
+                shape = reader.read(raw)
+                changed.append(getattr(shape, "updated_at", None))
+                record = convert(shape, raw)
             except (Unreadable, ArithmeticError) as error:
                 external_id, outlet_id = peek(raw)
                 if outlet is not None and outlet_id and outlet_id != outlet.external_id:
@@ -497,7 +500,9 @@ class VendConnector(Connector):
                 skipped += 1
             else:
                 records.append(record)
-        return Page(records=records, cursor=page.cursor, rejects=rejects, skipped=skipped)
+        return Page(
+            records=records, cursor=page.cursor, rejects=rejects, skipped=skipped, span=mapping.span_of(changed)
+        )
 
 
 def peek(raw: bytes) -> tuple[str, str]:

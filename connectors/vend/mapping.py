@@ -405,6 +405,13 @@ def sale_time(sale: shapes.Sale) -> datetime:
     return moment
 
 
+def span_of(times: Sequence[shapes.Text]) -> tuple[datetime, datetime] | None:
+    """From when until when the records of a page were changed, by its first and its last one: a feed comes in the order
+    of changes. None where they do not say."""
+    ends = [found for value in (*times[:1], *times[-1:]) if (found := parse_time(value)) is not None]
+    return (min(ends), max(ends)) if ends else None
+
+
 def parse_time(value: shapes.Text) -> datetime | None:
     """Vend's times: RFC 3339, ISO with offset, or ``YYYY-MM-DD HH:MM:SS`` without a zone, which means UTC (section 9)."""
     if not isinstance(value, str) or not value:

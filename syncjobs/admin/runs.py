@@ -24,11 +24,12 @@ from syncjobs.admin import send_products
 from syncjobs.admin.workers import START_HINT, worker_state
 from syncjobs.models import FailedRecord, Run
 from syncjobs.models.runs import FUNCTION_CHOICES
-from syncjobs.run_words import percent_of, result_of, trigger_of
+from syncjobs.pausing import PauseRefused, go_on, may_be_paused, pause, pause_of, words_of_pause
+from syncjobs.run_progress import UNFINISHED, progress_of
+from syncjobs.run_words import result_of, trigger_of, waits_in_words
 from syncjobs.schedule import request_run, request_runs
 
 State = Run.State
-UNFINISHED = (State.QUEUED, State.RUNNING, State.PAUSED)
 MOST_RUNS_WATCHED = 30
 
 # What a preview looks at: the functions that show what the next run would change.
@@ -78,6 +79,14 @@ def cancel_run(run: Run, actor: str, data: dict[str, Any]) -> str:
     return f"{run} is cancelled. The next one comes at its time."
 
 
+def pause_run(run: Run, actor: str, data: dict[str, Any]) -> str:
+    return pause(run, actor)
+
+
+def continue_run(run: Run, actor: str, data: dict[str, Any]) -> str:
+    return go_on(run.connection, Function(run.feed), actor)
+
+
 class RunStateFilter(StateFilter):
     title = "state"
     field = "state"
@@ -106,7 +115,27 @@ class RunAdmin(PageAdmin):
     noun = ("run", "runs")
     empty_title = "Nothing ran yet"
     empty_text = "Runs appear here as soon as a cart or warehouse is switched on, or when you click Sync now."
+    refusals = (TransitionRefused, PauseRefused)
     person_actions = (
+        PersonAction(
+            key="continue",
+            label="Continue",
+            icon="play_arrow",
+            explanation="Goes on from where it stopped. What is stored already is not read again.",
+            done="continued",
+            run=continue_run,
+            offered=lambda run: pause_of(run) is not None,
+        ),
+        PersonAction(
+            key="pause",
+            label="Pause",
+            icon="pause",
+            explanation="The page at hand is stored, then this function of the cart or warehouse stands still until somebody "
+            "continues: neither its interval nor a webhook starts it. What needs it waits; everything else goes on.",
+            done="paused",
+            run=pause_run,
+            offered=lambda run: may_be_paused(run) and pause_of(run) is None,
+        ),
         PersonAction(
             key="run_again",
             label="Run again",
@@ -146,7 +175,7 @@ class RunAdmin(PageAdmin):
 
     @display(description="Result")
     def result(self, run: Run) -> SafeString:
-        if not run.error:
+        if not run.error or waits_in_words(run):
             return format_html('<span class="im-wrap">{}</span>', result_of(run))
         return format_html(
             '<span class="im-cell-note">{}</span><span class="im-cell-note im-quiet">{}</span>', run.error, run.fix
@@ -170,6 +199,7 @@ class RunAdmin(PageAdmin):
         view = self.guarded
         own = [
             path("sync/<int:connection_id>/", view(self.sync_view), name=self.url_name("sync")),
+            path("continue/<int:connection_id>/", view(self.continue_view), name=self.url_name("continue_function")),
             path("preview/<int:connection_id>/", view(self.preview_view), name=self.url_name("preview")),
             path(
                 "send-products/<int:connection_id>/", view(self.send_products_view), name=self.url_name("send_products")
@@ -199,6 +229,20 @@ class RunAdmin(PageAdmin):
             messages.error(request, f"{connection} is switched off. Switch it on first; a preview works at any time.")
             return HttpResponseRedirect(connection_link(connection))
         return self.ask_for_runs(request, connection, functions, dry_run=False)
+
+    def continue_view(self, request: HttpRequest, connection_id: int) -> HttpResponse:
+        """Continue: ends the pause of one function, from the page of its cart or warehouse. POST only."""
+        connection = self.connection_or_404(request, connection_id)
+        if request.method != "POST":
+            return HttpResponseNotAllowed(["POST"])
+        name = request.POST.get("function", "")
+        if name not in connection.possible_functions:
+            raise Http404("There is no such function.")
+        try:
+            messages.success(request, go_on(connection, Function(name), person(request)))
+        except PauseRefused as refusal:
+            messages.error(request, str(refusal))
+        return HttpResponseRedirect(connection_link(connection))
 
     def preview_view(self, request: HttpRequest, connection_id: int) -> HttpResponse:
         """Preview: what the next runs would do; nothing is written. POST only."""
@@ -321,6 +365,8 @@ def next_step(runs: list[Run]) -> dict[str, str] | None:
 def facts_of(run: Run) -> dict[str, Any]:
     """What the page's script needs to show one run."""
     is_done = run.state not in UNFINISHED
+    progress = progress_of(run)
+    is_trouble = bool(run.error) and not waits_in_words(run)
     return {
         "id": run.pk,
         "state": run.state,
@@ -328,8 +374,10 @@ def facts_of(run: Run) -> dict[str, Any]:
         "tone": TONES.get(run.state, "quiet"),
         "result": result_of(run),
         "pages": run.pages,
-        "percent": percent_of(run),
-        "error": run.error,
+        "percent": progress.percent if progress else None,
+        "percent_words": progress.percent_words if progress else "",
+        "progress": " · ".join(progress.parts()) if progress else "",
+        "error": run.error if is_trouble else "",
         "fix": run.fix,
         "finished": is_done,
         "took": duration(run.started_at, run.finished_at or timezone.now()) if run.started_at else "",
@@ -341,10 +389,20 @@ def described(run: Run) -> dict[str, Any]:
     names = list(dict.fromkeys(name for row in run.preview for name in row))
     return {
         **facts_of(run),
+        "pause": pause_in_words(run),
         "object": run,
         "headings": [PREVIEW_HEADINGS.get(name, name.replace("_", " ").capitalize()) for name in names],
         "rows": [[cell(row, name) for name in names] for row in run.preview],
     }
+
+
+def pause_in_words(run: Run) -> str:
+    """Who holds an unfinished run, and since when."""
+    held = pause_of(run)
+    if held is None:
+        return ""
+    words = words_of_pause(held)
+    return words if run.state == State.PAUSED else f"{words}. It stops as soon as the page at hand is stored"
 
 
 def cell(row: dict[str, str], name: str) -> str:

@@ -25,7 +25,7 @@ class ScheduleSerializer(serializers.ModelSerializer[Schedule]):
 
     class Meta:
         model = Schedule
-        fields = ["function", "next_run_at", "last_success_at", "failures", "last_error"]
+        fields = ["function", "next_run_at", "last_success_at", "failures", "last_error", "paused_at", "paused_by"]
         read_only_fields = fields
 
 

@@ -13,10 +13,12 @@ from carts.models.fields import plain_decimal
 from connectors.functions import Function, Role
 from connectors.ports import CustomerReader, ProductReader
 from connectors.records import CustomerRecord, Page, ProductRecord
-from syncjobs.context import RunContext
+from syncjobs.context import MustWait, RunContext
 from syncjobs.failures import failures_of_rejects, record_failures
 from syncjobs.merged_customers import follow_merges
 from syncjobs.models import Run, Schedule
+from syncjobs.nested import next_look
+from syncjobs.pausing import words_of_pause
 from syncjobs.schedule import request_run, schedule_of
 
 PRODUCT_COLUMNS = [
@@ -70,6 +72,7 @@ def pull_products(context: RunContext) -> None:
                 return
             continue
         with context.page(page.cursor):
+            context.note_read(page)
             if not context.connector.stores_in_hub:
                 store_products(context.connection, page.records)
             rejected = record_failures(context.connection, Function.PRODUCT_PICKUP, failures_of_rejects(page.rejects))
@@ -115,6 +118,7 @@ def pull_customers(context: RunContext) -> None:
                 return
             continue
         with context.page(page.cursor):
+            context.note_read(page)
             store_customers(context.connection, page.records)
             rejected = record_failures(context.connection, Function.CUSTOMER_SYNC, failures_of_rejects(page.rejects))
             context.run.count(customers=len(page.records), rejected=rejected)
@@ -199,30 +203,46 @@ def customer_of(connection: Connection, record: CustomerRecord) -> Customer:
 
 
 def refresh_products(context: RunContext) -> None:
-    """Reads the product feed on from its cursor, in the middle of another flow. Runs on its own session."""
+    """Reads the product feed on from its cursor, in the middle of another flow. Runs on its own session. The
+    first page is always stored, so that every slice gets on; a first load gives way between the others. Raises
+    ``MustWait`` while a person holds Product Pickup."""
     if context.connection.connector_class.stores_in_hub:
         return
     reader = context.second_connector
     if not isinstance(reader, ProductReader):
         return
-    schedule = schedule_of(context.connection, Function.PRODUCT_PICKUP)
-    for page in reader.read_products(schedule.cursor):
+    schedule = free_schedule(context, Function.PRODUCT_PICKUP)
+    for number, page in enumerate(reader.read_products(schedule.cursor)):
         with context.page(None):
             store_products(context.connection, page.records)
             record_failures(context.connection, Function.PRODUCT_PICKUP, failures_of_rejects(page.rejects))
             keep_cursor(schedule, page.cursor)
+        if number:
+            context.check_slice()
 
 
 def refresh_customers(context: RunContext) -> None:
+    """The same for the customer feed."""
     reader = context.second_connector
     if not isinstance(reader, CustomerReader):
         return
-    schedule = schedule_of(context.connection, Function.CUSTOMER_SYNC)
-    for page in reader.read_customers(schedule.cursor):
+    schedule = free_schedule(context, Function.CUSTOMER_SYNC)
+    for number, page in enumerate(reader.read_customers(schedule.cursor)):
         with context.page(None):
             store_customers(context.connection, page.records)
             record_failures(context.connection, Function.CUSTOMER_SYNC, failures_of_rejects(page.rejects))
             keep_cursor(schedule, page.cursor)
+        if number:
+            context.check_slice()
+
+
+def free_schedule(context: RunContext, function: Function) -> Schedule:
+    """The schedule of a feed that is about to be read on. Raises ``MustWait`` while a person holds it: what is asked for
+    may lie behind the point where the feed stands."""
+    schedule = schedule_of(context.connection, function)
+    if schedule.paused_at is not None:
+        raise MustWait(f"Needs what {function.label} has not read yet. {words_of_pause(schedule)}.", next_look())
+    return schedule
 
 
 def keep_cursor(schedule: Schedule, cursor: str) -> None:

@@ -17,7 +17,7 @@ from carts.models.fields import plain_decimal
 from carts.stock_effects import has_moved
 from carts.stock_requirements import check
 from carts.stock_stores import ADJUSTMENTS, TRANSFERS, Store, earliest
-from connectors.errors import RecordRefused, RemoteUnavailable
+from connectors.errors import RecordRefused
 from connectors.functions import Function
 from connectors.ports import ConsignmentReader
 from connectors.records import ConsignmentLineRecord, ConsignmentRecord, Page
@@ -159,16 +159,12 @@ def search_soon(cart: Cart, on: Collection[Function] | None = None) -> None:
 
 
 def search_first(context: RunContext) -> None:
-    """Searches now, before stock is written. Raises ``RemoteUnavailable`` when that cannot be done: then no stock is
-    written either, because the shop's levels may show what the warehouse does not know yet."""
+    """Searches now, before stock is written. Raises ``MustWait`` or ``CauseFailed`` when that cannot be done: then no
+    stock is written either, because the shop's levels may show what the warehouse does not know yet."""
     function = searched_by(context.cart.switched_on_functions())
-    run = run_first(context, function) if function is not None else None
-    if run is not None and run.state != Run.State.DONE:
-        raise RemoteUnavailable(
-            "Stock was not written, because the shop's stock documents could not be read first: "
-            f"{run.error or 'still running'}",
-            fix=run.fix or "Nothing to do: the next run tries again.",
-        )
+    if function is not None:
+        without_it = "Stock was not written, because the shop's stock documents could not be read first"
+        run_first(context, function, without_it=without_it)
 
 
 # --- preview ---------------------------------------------------------------------------------------------------------

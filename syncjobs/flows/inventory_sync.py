@@ -23,7 +23,7 @@ from carts.models import Cart, Location, OutletLevel, Product, StockLevel
 from carts.models.catalogue import sku_key
 from carts.models.fields import plain_decimal
 from carts.stock_places import NoStockPlaces, places_of
-from connectors.errors import ConfigurationInvalid, OutcomeUnknown, RemoteUnavailable
+from connectors.errors import ConfigurationInvalid, OutcomeUnknown
 from connectors.functions import Function
 from connectors.ports import ConsignmentReader, InventoryReader, InventoryWriter, OrderReader, ProductReader
 from connectors.records import LevelChange, LevelRecord, ProductKind, WriteResult
@@ -32,13 +32,14 @@ from syncjobs.expected_stock import ExpectedStock
 from syncjobs.failures import Failure, failures_of_rejects, record_failures, settle_external
 from syncjobs.flows.catalogue import refresh_products
 from syncjobs.flows.consignments import ASKED_FOR, search_first, search_soon
-from syncjobs.models import Run
-from syncjobs.nested import run_first
+from syncjobs.nested import run_first, wait_for_loads
 
 STEP = Decimal("0.00001")
 # How long after a write without an answer the remote may still be carrying it out.
 DOUBT_LASTS = timedelta(minutes=2)
 ROUNDS_TO_AGREE = 3
+# What changes a shop's stock and must be known before it is written.
+CAUSES = (Function.ORDER_DOWNLOAD, Function.STOCK_ADJUSTMENT_SYNC, Function.STOCK_TRANSFER_SYNC)
 LOOKUP_CHUNK = 500
 
 T = TypeVar("T")
@@ -64,6 +65,8 @@ def push_levels(context: RunContext) -> None:
     if context.run.dry_run:
         preview(context, places)
         return
+    if isinstance(context.connector, OrderReader | ConsignmentReader):
+        wait_for_loads(cart, CAUSES)
     read_outlet_levels(context)
     differences = find_differences(context, places)
     if not differences:
@@ -174,16 +177,13 @@ def store_outlet_levels(
 
 def read_causes_first(context: RunContext) -> None:
     """Every sale and every stock document that the levels show must be known here before anything is written. Raises
-    ``RemoteUnavailable`` when they cannot be read now: then no stock is written either."""
+    ``MustWait`` or ``CauseFailed`` when they cannot be read now: then no stock is written either."""
     search_first(context)
-    run = run_first(context, Function.ORDER_DOWNLOAD)
-    if run is None:
-        return
-    if run.state != Run.State.DONE:
-        raise RemoteUnavailable(
-            f"Stock was not written, because the orders could not be read first: {run.error or 'still running'}",
-            fix=run.fix or "Nothing to do: the next run tries again.",
-        )
+    run_first(
+        context,
+        Function.ORDER_DOWNLOAD,
+        without_it="Stock was not written, because the orders could not be read first",
+    )
 
 
 def read_until_quiet(context: RunContext) -> set[str]:

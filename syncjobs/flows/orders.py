@@ -57,6 +57,7 @@ def pull_orders(context: RunContext) -> None:
         returns = newer(returns, back)
         references = catalogue.references_for([*wanted, *newer_versions(records, known), *as_lookups(returns)])
         with context.page(page.cursor):
+            context.note_read(page)
             stored = store_new_orders(context.cart, context.cart.stock_location(), wanted, references, page.bodies)
             changed = change_known(context, records, known, references, cancels)
             linked = link_refunds(context.cart, [order.external_id for order in stored]) if refunds else 0

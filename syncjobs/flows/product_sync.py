@@ -13,7 +13,7 @@ from django.db.models import Count, Exists, OuterRef, Q, QuerySet, Subquery
 
 from carts.models import Cart, FunctionSetting, Product, ProductLink, SentProduct, Warehouse
 from carts.remote import open_connector
-from connectors.errors import ConfigurationInvalid, RemoteUnavailable
+from connectors.errors import ConfigurationInvalid
 from connectors.functions import Function
 from connectors.ports import ProductReader, ProductWriter
 from connectors.records import ProductKind
@@ -114,13 +114,8 @@ def expected(sources: Sequence[Cart]) -> int:
 
 def read_shop_first(context: RunContext, cart: Cart) -> None:
     """Before everything is sent, the hub's list of the shop's products is brought up to date. Raises
-    ``RemoteUnavailable``."""
-    run = run_first(context, Function.PRODUCT_PICKUP, cart)
-    if run is not None and run.state != Run.State.DONE:
-        raise RemoteUnavailable(
-            f"The products of {cart} could not be read: {run.error or 'still running'}",
-            fix=run.fix or "Nothing to do: the next run tries again.",
-        )
+    ``MustWait`` or ``CauseFailed``."""
+    run_first(context, Function.PRODUCT_PICKUP, cart, without_it=f"The products of {cart} could not be read")
 
 
 def preview_unread(push: ProductPush, cart: Cart) -> Brought:

@@ -5,12 +5,16 @@ from __future__ import annotations
 from typing import Any
 
 from django.db import models
-from django.db.models import Q
+from django.db.models import Exists, OuterRef, Q
 
 from carts.models import Connection, FunctionSetting
 from connectors.functions import Function, Lane
 
 FUNCTION_CHOICES = [(function.value, function.label) for function in Function]
+
+# Kinds of "error" of a run that is not in trouble: it waits for another function; an equal run does its work.
+WAITING = "waiting"
+SUPERSEDED = "superseded"
 
 
 class Schedule(models.Model):
@@ -24,12 +28,28 @@ class Schedule(models.Model):
     failures = models.PositiveIntegerField(default=0)
     last_success_at = models.DateTimeField(null=True, blank=True)
     last_error = models.TextField(blank=True, default="")
+    # Set while a person holds the feed (``syncjobs.pausing``): nobody reads it, and the cursor stays.
+    paused_at = models.DateTimeField(null=True, blank=True)
+    paused_by = models.CharField(max_length=150, blank=True, default="")
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["connection", "function"], name="schedule_is_unique")]
+        indexes = [models.Index(fields=["connection"], condition=Q(paused_at__isnull=False), name="schedule_paused")]
 
     def __str__(self) -> str:
         return f"{Function(self.function).label} of {self.connection}"
+
+    @property
+    def function_label(self) -> str:
+        return Function(self.function).label
+
+
+def feed_is_paused() -> Exists:
+    """For a query of runs: does a person hold the feed that they read?"""
+    held = Schedule.objects.filter(
+        connection=OuterRef("connection"), function=OuterRef("feed"), paused_at__isnull=False
+    )
+    return Exists(held)
 
 
 class Run(models.Model):
@@ -71,6 +91,12 @@ class Run(models.Model):
     started_at = models.DateTimeField(null=True, blank=True)
     finished_at = models.DateTimeField(null=True, blank=True)
     pages = models.PositiveIntegerField(default=0)
+    # How much of the feed was read, in how many seconds of work, and from when until when it was changed in the remote,
+    # as far as the remote says: what the progress of a long load is judged by.
+    records = models.PositiveIntegerField(default=0)
+    worked_seconds = models.FloatField(default=0.0)
+    changes_from = models.DateTimeField(null=True, blank=True)
+    changes_until = models.DateTimeField(null=True, blank=True)
     counts = models.JSONField(default=dict, blank=True)
     cursor_before = models.TextField(blank=True, default="")
     cursor_after = models.TextField(blank=True, default="")
@@ -89,8 +115,8 @@ class Run(models.Model):
             ),
             models.UniqueConstraint(
                 fields=["connection", "function", "full", "dry_run"],
-                condition=Q(state="queued"),
-                name="one_queued_run_per_function",
+                condition=Q(state__in=["queued", "paused"]),
+                name="one_waiting_run_per_function",
             ),
         ]
         indexes = [
@@ -114,3 +140,11 @@ class Run(models.Model):
     @property
     def function_label(self) -> str:
         return Function(self.function).label
+
+    def locked_pause(self) -> Schedule | None:
+        """The schedule of this run's feed while a person holds it, locked until the transaction ends: nobody continues
+        in between."""
+        if self.dry_run:
+            return None
+        held = Schedule.objects.filter(connection_id=self.connection_id, function=self.feed, paused_at__isnull=False)
+        return held.select_for_update().first()

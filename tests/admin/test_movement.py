@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from carts.models import Connection
-from syncjobs.models import Delivery, FailedRecord, Run, WebhookEvent, WorkerProcess
+from syncjobs.models import Delivery, FailedRecord, Run, Schedule, WebhookEvent, WorkerProcess
 from syncjobs.reprocessing import REPROCESS
 from tests.admin.worlds import SECRET, Shop
 
@@ -84,6 +85,61 @@ class TestAskingForRuns:
             member.post(reverse("admin:syncjobs_run_cancel", args=[run.pk]))
             run.refresh_from_db()
             assert run.state == expected
+
+
+class TestPausing:
+    def held(self, shop: Shop) -> Schedule:
+        return Schedule.objects.get(connection_id=shop.cart.pk, function="order_download")
+
+    def page(self, client: Client, name: str, *arguments: Any) -> str:
+        return client.get(reverse(f"admin:{name}", args=arguments)).content.decode()
+
+    def test_pause_is_shown_everywhere_and_continue_ends_it(self, shop: Shop, member: Client) -> None:
+        run = shop.add_run("running", pages=2, counts={"imported": 400}, records=400, worked_seconds=20.0)
+        assert "is at work" in self.page(member, "carts_cart_change", shop.cart.pk)
+        member.post(reverse("admin:syncjobs_run_pause", args=[run.pk]))
+        assert self.held(shop).paused_by == "member"
+        assert "stops as soon as the page at hand is stored" in self.page(member, "syncjobs_run_change", run.pk)
+        Run.objects.filter(pk=run.pk).update(state="paused")
+        card = self.page(member, "syncjobs_run_change", run.pk)
+        assert "Order Download paused by member since" in card
+        assert reverse("admin:syncjobs_run_continue", args=[run.pk]) in card
+        for text in (self.page(member, "carts_cart_change", shop.cart.pk), self.page(member, "index")):
+            assert "Order Download paused by member since" in text
+            assert reverse("admin:syncjobs_run_continue_function", args=[shop.cart.pk]) in text
+        response = ask(member, "continue_function", shop.cart, function="order_download")
+        assert "goes on from where it stopped" in member.get(response["Location"]).content.decode()
+        run.refresh_from_db()
+        assert (run.state, self.held(shop).paused_at) == ("queued", None)
+        assert "paused by" not in self.page(member, "index")
+
+    def test_continue_twice_and_pausing_what_is_over(self, shop: Shop, member: Client) -> None:
+        run = shop.add_run("done")
+        page = member.post(reverse("admin:syncjobs_run_pause", args=[run.pk]), follow=True).content.decode()
+        assert "This run is over" in page
+        response = ask(member, "continue_function", shop.cart, function="order_download")
+        assert "is not paused" in member.get(response["Location"]).content.decode()
+        assert ask(member, "continue_function", shop.cart, function="nonsense").status_code == 404
+
+    def test_a_run_that_waits_is_not_in_trouble(self, shop: Shop, member: Client) -> None:
+        shop.add_run("queued", error_kind="waiting", error="Waits until the first Order Download is through.")
+        text = self.page(member, "carts_cart_change", shop.cart.pk)
+        assert "Waits until the first Order Download is through." in text
+        assert '<span class="im-bad-text">Waits until' not in text
+
+    def test_progress_tells_an_estimate(self, shop: Shop, member: Client) -> None:
+        now = timezone.now()
+        run = shop.add_run(
+            "running",
+            records=5_000,
+            worked_seconds=10.0,
+            changes_from=now - timedelta(days=40),
+            changes_until=now - timedelta(days=30),
+        )
+        answer = json.loads(member.get(f"{reverse('admin:syncjobs_run_progress_json')}?runs={run.pk}").content)
+        shown = answer["runs"][0]
+        assert (shown["percent"], shown["percent_words"]) == (25, "about 25 %")
+        assert shown["progress"].startswith("5,000 read · 500 per second · changes up to ")
 
 
 class TestDeliveries:

@@ -25,6 +25,7 @@ POST_ONLY = (
     "carts_warehouse_test",
     "syncjobs_run_sync",
     "syncjobs_run_preview",
+    "syncjobs_run_continue_function",
 )
 
 Names = list[tuple[str, tuple[str, ...]]]

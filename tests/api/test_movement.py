@@ -8,7 +8,7 @@ import pytest
 from rest_framework.test import APIClient
 
 from carts.models import Alert, Cart, Warehouse
-from syncjobs.models import ApiCall, ApiCallBody, Delivery, FailedRecord, Run, WebhookEvent
+from syncjobs.models import ApiCall, ApiCallBody, Delivery, FailedRecord, Run, Schedule, WebhookEvent
 from tests.api.worlds import World
 
 API = "/api/v1/"
@@ -48,6 +48,36 @@ def test_people_are_remembered_as_people(member: APIClient, world: World) -> Non
 
     run = Run.objects.get(pk=pk)
     assert (run.trigger, run.requested_by) == ("person", "ada")
+
+
+def test_pausing_and_continuing(client: APIClient, member: APIClient, world: World) -> None:
+    (pk,) = sync(client, world[Cart], functions=["order_download"]).json()["runs"]
+    Run.objects.filter(pk=pk).update(state="queued")
+
+    paused = client.post(f"{API}runs/{pk}/pause/")
+    assert paused.status_code == 200, paused.json()
+    assert (paused.json()["state"], paused.json()["paused_by"]) == ("paused", "REST client REST client")
+    assert paused.json()["paused_at"]
+    assert member.post(f"{API}runs/{pk}/pause/").json()["paused_by"] == "REST client REST client"
+    assert sync(client, world[Cart], functions=["order_download"]).json()["runs"] == [pk]
+    shown = client.get(f"{API}carts/{world[Cart].pk}/").json()["schedules"]
+    assert [one["function"] for one in shown if one["paused_at"]] == ["order_download"]
+
+    for _ in range(2):
+        answer = member.post(f"{API}runs/{pk}/continue/")
+        assert (answer.status_code, answer.json()["state"], answer.json()["paused_by"]) == (200, "queued", "")
+
+
+def test_pausing_what_is_over_or_continuing_what_is_switched_off(client: APIClient, world: World) -> None:
+    (pk,) = sync(client, world[Cart], functions=["order_download"]).json()["runs"]
+    assert client.post(f"{API}runs/{pk}/pause/").status_code == 200
+    Cart.objects.filter(pk=world[Cart].pk).update(is_active=False)
+    refused = client.post(f"{API}runs/{pk}/continue/")
+    assert (refused.status_code, "Switch it on" in refused.json()["detail"]) == (409, True)
+
+    Schedule.objects.update(paused_at=None)
+    Run.objects.filter(pk=pk).update(state="done")
+    assert client.post(f"{API}runs/{pk}/pause/").status_code == 409
 
 
 def test_syncing_a_warehouse(client: APIClient, world: World) -> None:

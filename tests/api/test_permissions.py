@@ -122,6 +122,8 @@ def test_the_router_offers_what_the_interface_names() -> None:
         "products/{pk}/": "GET PATCH DELETE",
         "customers/": "GET",
         "runs/": "GET",
+        "runs/{pk}/pause/": "POST",
+        "runs/{pk}/continue/": "POST",
         "deliveries/": "GET",
         "alerts/": "GET",
         "alerts/{pk}/resolve/": "POST",

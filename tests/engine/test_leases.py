@@ -181,32 +181,35 @@ class TestStolen:
         assert execute(first, "a").state == Run.State.DONE
         assert len(claim_runs("b", ALL_LANES, 10)) == 1
 
-    def test_an_equal_run_queued_meanwhile_makes_the_old_one_superfluous(self, world: World) -> None:
+    def test_an_equal_run_queued_meanwhile_has_nothing_left_to_do(self, world: World) -> None:
+        """The old one goes on to the end of the feed, with its counts and its progress."""
         run = claimed(world)
         twin = request_run(world.cart, DOWNLOAD, Run.Trigger.WEBHOOK)
         assert twin.pk != run.pk
         give_back([run])
-        assert Run.objects.get(pk=run.pk).state == Run.State.DONE
-        assert Run.objects.get(pk=twin.pk).state == Run.State.QUEUED
+        assert Run.objects.get(pk=run.pk).state == Run.State.QUEUED
+        twin.refresh_from_db()
+        assert (twin.state, twin.error_kind) == (Run.State.CANCELLED, "superseded")
+        assert str(run.pk) in twin.error
 
     def test_a_twin_at_the_very_moment(self, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-        """Another worker queues the equal run between our look and our update."""
+        """Another worker queues an equal run right after ours were superseded."""
         run = claimed(world)
-        real = Run.objects.filter(pk=0).__class__.exists
-        calls: list[int] = []
+        request_run(world.cart, DOWNLOAD, Run.Trigger.WEBHOOK)
+        real = Run.objects.filter(pk=0).__class__.update
+        twins: list[int] = []
 
-        def no_twin_yet(rows: Any) -> bool:
-            found = real(rows)
-            calls.append(1)
-            if len(calls) == 2:  # the look for a twin
-                assert not found
-                request_run(world.cart, DOWNLOAD, Run.Trigger.WEBHOOK)
-                return False
-            return found
+        def one_more(rows: Any, **values: Any) -> int:
+            changed = real(rows, **values)
+            if values.get("error_kind") == "superseded" and not twins:
+                twins.append(request_run(world.cart, DOWNLOAD, Run.Trigger.WEBHOOK).pk)
+            return changed
 
         with monkeypatch.context() as patch:
-            patch.setattr("django.db.models.query.QuerySet.exists", no_twin_yet)
+            patch.setattr("django.db.models.query.QuerySet.update", one_more)
             give_back([run])
+        assert twins
+        assert Run.objects.get(pk=run.pk).state == Run.State.QUEUED
         assert Run.objects.filter(connection_id=world.cart.pk, state=Run.State.QUEUED).count() == 1
         assert not Run.objects.filter(state=Run.State.RUNNING).exists()
 

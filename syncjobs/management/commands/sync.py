@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import socket
 import sys
 import time
@@ -16,12 +17,23 @@ from carts.models import Cart, Connection, Warehouse
 from connectors.functions import FUNCTIONS_BY_ROLE, Function, Role
 from syncjobs.drain import LeaseKeeper
 from syncjobs.models import Run
-from syncjobs.run_words import percent_of
+from syncjobs.models.runs import SUPERSEDED, WAITING
+from syncjobs.pausing import PauseRefused, go_on, pauses_of, words_of_pause
+from syncjobs.run_progress import progress_of
 from syncjobs.runner import claim_run, execute, give_back
-from syncjobs.schedule import expand, request_run
+from syncjobs.schedule import expand, feed_of, request_run
 from syncjobs.words import counts_in_words
 
 WAIT_SECONDS = 0.5
+
+
+def operator() -> str:
+    """Who asked, for the histories."""
+    return os.environ.get("USER", "operator")
+
+
+def terminal_width() -> int:
+    return shutil.get_terminal_size().columns - 1
 
 
 class Command(BaseCommand):
@@ -36,6 +48,7 @@ class Command(BaseCommand):
         parser.add_argument("connection", type=int, metavar="ID", help="of a cart or warehouse")
         parser.add_argument("functions", nargs="*", metavar="FUNCTION", help="for example order_download")
         parser.add_argument("--full", action="store_true", help="from the beginning, not from the cursor")
+        parser.add_argument("--continue", action="store_true", help="end the pause of these functions, then run them")
         parser.add_argument("--dry-run", action="store_true", help="show what would be done; write nothing")
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -44,6 +57,8 @@ class Command(BaseCommand):
         if not pairs:
             raise CommandError(f"{connection} has no function switched on.")
         owner = f"sync-{socket.gethostname()[:20]}-{os.getpid()}"
+        if options["continue"]:
+            self.end_pauses(pairs)
         failed = 0
         keeper = LeaseKeeper(owner)
         keeper.start()
@@ -86,11 +101,19 @@ class Command(BaseCommand):
             functions.append(Function(name))
         return functions
 
+    def end_pauses(self, pairs: list[tuple[Connection, Function]]) -> None:
+        for connection, feed in {(connection, feed_of(connection, function)) for connection, function in pairs}:
+            try:
+                if any(held.function == feed for held in pauses_of(connection)):
+                    self.stdout.write(go_on(connection, feed, operator()))
+            except PauseRefused as refusal:
+                raise CommandError(str(refusal)) from None
+
     def run(self, connection: Connection, function: Function, owner: str, *, full: bool, dry_run: bool) -> Run:
         """Queues the run and executes it here. A feed that another worker reads is waited for; a pause that the remote
-        named is waited out; back-off is not."""
-        who = os.environ.get("USER", "operator")
-        run = request_run(connection, function, Run.Trigger.PERSON, full=full, dry_run=dry_run, requested_by=who)
+        named is waited out; back-off is not. What a person paused, or what must wait for another function, is left."""
+        asked = {"full": full, "dry_run": dry_run, "requested_by": operator()}
+        run = request_run(connection, function, Run.Trigger.PERSON, **asked)
         while True:
             claimed = claim_run(run.pk, owner)
             if claimed is not None:
@@ -98,7 +121,9 @@ class Command(BaseCommand):
                 run = execute(claimed, owner, progress=self.progress)
             else:
                 run = Run.objects.get(pk=run.pk)
-            if run.state in (Run.State.DONE, Run.State.FAILED, Run.State.CANCELLED):
+            if run.error_kind == SUPERSEDED:
+                run = request_run(connection, function, Run.Trigger.PERSON, **asked)
+            elif run.state not in (Run.State.QUEUED, Run.State.RUNNING) or run.error_kind == WAITING:
                 return run
             pause = (run.run_at - timezone.now()).total_seconds() if run.error_kind == "rate_limited" else 0.0
             if pause > WAIT_SECONDS:
@@ -106,19 +131,28 @@ class Command(BaseCommand):
             time.sleep(max(pause, WAIT_SECONDS))
 
     def progress(self, run: Run) -> None:
-        if sys.stdout.isatty():
-            percent = percent_of(run)
-            bar = "" if percent is None else f"[{'#' * (percent // 5):<20}] {percent} %, "
-            told = f"{run.function_label}: {bar}page {run.pages}, {counts_in_words(run.counts)}"
-            self.stdout.write(f"\r{told}   ", ending="")
-            self.stdout.flush()
+        """One line that is written over and over: the bar, what is known of the rest, and the counts."""
+        progress = progress_of(run)
+        if not sys.stdout.isatty() or progress is None:
+            return
+        bar = "" if progress.percent is None else f"[{'#' * (progress.percent // 5):<20}] {progress.percent_words}, "
+        told = f"{run.function_label}: {bar}{', '.join([*progress.parts(), counts_in_words(run.counts)])}"
+        width = terminal_width()
+        self.stdout.write(f"\r{told[:width]:<{width}}", ending="")
+        self.stdout.flush()
 
     def tell(self, connection: Connection, function: Function, run: Run) -> None:
-        start = "\r" if sys.stdout.isatty() else ""
+        start = f"\r{'':<{terminal_width()}}\r" if sys.stdout.isatty() else ""
         if run.state == Run.State.DONE:
             self.stdout.write(f"{start}{connection}: {function.label}: {counts_in_words(run.counts)}.")
             for row in run.preview:
                 self.stdout.write("  " + "  ".join(f"{name}={value}" for name, value in row.items() if value))
+        elif run.state == Run.State.PAUSED:
+            held = next((words_of_pause(one) for one in pauses_of(connection) if one.function == run.feed), "paused")
+            self.stderr.write(f"{start}{connection}: {held}. What was stored stays.")
+            self.stderr.write("  What to do: continue it in the admin or with --continue.")
+        elif run.error_kind == WAITING:
+            self.stderr.write(f"{start}{connection}: {function.label} stays in the queue. {run.error}")
         else:
             self.stderr.write(f"{start}{connection}: {function.label} failed: {run.error}")
             if run.fix:
