@@ -33,14 +33,20 @@ def hub_environment(database_url: str, **more: str) -> dict[str, str]:
     }
 
 
-def measure(module: str, *arguments: object, env: Mapping[str, str], python: str = sys.executable) -> dict[str, Any]:
+def measure(
+    module: str,
+    *arguments: object,
+    env: Mapping[str, str],
+    python: str = sys.executable,
+    seconds: float = LONGEST_MEASUREMENT_SECONDS,
+) -> dict[str, Any]:
     """Runs ``python -m module`` and returns the JSON object it prints last. Raises ``RuntimeError``."""
     command = [python, "-m", module, *map(str, arguments)]
     process = subprocess.Popen(
         command, cwd=ROOT, env=dict(env), stdout=subprocess.PIPE, text=True, start_new_session=True
     )
     try:
-        output, _ = process.communicate(timeout=LONGEST_MEASUREMENT_SECONDS)
+        output, _ = process.communicate(timeout=seconds)
     except BaseException:
         os.killpg(process.pid, signal.SIGKILL)  # with whatever it started itself
         process.wait()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from carts import first_load
 from carts.admin.base import PersonAction
 from carts.models import Cart, Connection
 from carts.order_flow import TransitionRefused
@@ -13,6 +14,9 @@ from carts.removal import StillNeeded, delete_connection
 def switch_on(connection: Connection, actor: str, data: dict[str, Any]) -> str:
     if isinstance(connection, Cart) and connection.warehouse is None:
         raise TransitionRefused(f"{connection} has no warehouse yet. Choose one in its settings, then switch it on.")
+    day = data.get("earliest_order_date")
+    if day and first_load.is_undecided(connection):
+        first_load.decide(connection, day)
     Connection.objects.filter(pk=connection.pk).update(is_active=True)
     return f"{connection} is switched on. The first runs start within a minute."
 

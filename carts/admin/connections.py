@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
+from django import forms
 from django.contrib import admin, messages
 from django.db.models import Model, Q, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
@@ -14,8 +16,9 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from unfold.decorators import display
 
+from carts import first_load
 from carts.access_alerts import KINDS, access_key
-from carts.admin.base import MerchantFilter, PageAdmin, WarehouseFilter
+from carts.admin.base import MerchantFilter, PageAdmin, PersonAction, WarehouseFilter
 from carts.admin.connection_actions import CONNECTION_ACTIONS
 from carts.admin.outlets import OutletPages
 from carts.admin.scoping import sees_everything, visible_merchants
@@ -24,6 +27,7 @@ from carts.badges import clock, health_badge, muted
 from carts.connection_test import run_test
 from carts.encryption import CredentialsUnreadable
 from carts.forms.connections import ConnectionForm, LocationFormSet
+from carts.forms.first_load import FirstLoadForm
 from carts.models import Alert, Cart, Connection, FunctionSetting, PickOrder, Warehouse
 from carts.outlets import has_outlets
 from carts.remote import webhook_url
@@ -73,6 +77,12 @@ class ConnectionAdmin(PageAdmin):
     def get_list_display(self, request: HttpRequest) -> list[str]:
         columns = list(super().get_list_display(request))
         return [*columns, "merchant"] if sees_everything(request.user) else columns
+
+    def action_form_of(self, action: PersonAction, data: Any, objects: Sequence[Any]) -> forms.Form | None:
+        """Before a cart is switched on for the first time: how far back its first load goes."""
+        if action.key == "switch_on" and any(first_load.is_undecided(connection) for connection in objects):
+            return FirstLoadForm(data)
+        return super().action_form_of(action, data, objects)
 
     # Adding and settings ---------------------------------------------------------------------------------------------
 
@@ -230,6 +240,7 @@ class ConnectionAdmin(PageAdmin):
             "webhook_host": urlsplit(webhook_url(connection)).netloc if has_webhooks else "",
             "alerts": list(alerts_about(connection)[:OPEN_ALERTS_SHOWN]),
             "recent_runs": list(connection.runs.filter(dry_run=False)[:6]),
+            "takes_all_history": first_load.is_undecided(connection),
             "paused": [schedule for schedule in schedules.values() if schedule.paused_at],
             "long_runs": list(
                 connection.runs.filter(

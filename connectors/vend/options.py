@@ -100,7 +100,8 @@ class VendOptions(Settings):
     )
     earliest_order_date: date | None = setting(  # noqa: RUF009
         "Earliest order date",
-        help="Sales made before this day are left out, which keeps the first load short. Empty: take them all.",
+        help="Sales made before this day are left out. Empty: every sale ever made here becomes an order and is sent to the "
+        "warehouse, also what was handed over the counter years ago.",
         kind=FieldKind.DATE,
         default=None,
     )

@@ -8,11 +8,15 @@ from typing import Any
 import pytest
 from django.test import Client
 from django.urls import reverse
+from django.utils import timezone
 from django.utils.html import escape
 
-from carts.models import Cart, Connection, Location, Merchant, Warehouse
+from carts.models import Cart, Connection, FunctionSetting, Location, Merchant, Warehouse
 from carts.setup import complete_functions
+from connectors.functions import Function
 from connectors.vend.sandbox import VendSandbox
+from syncjobs.models import Schedule
+from syncjobs.schedule import schedule_of
 from tests.admin.worlds import SECRET, Shop, make_user
 
 ADD_CART = "admin:carts_cart_add"
@@ -171,6 +175,60 @@ class TestSwitching:
             url = reverse(f"admin:carts_{key}_delete", args=[shop.objects[key].pk])
             member.post(url)
             assert Connection.objects.filter(pk=shop.objects[key].pk).exists()
+
+
+class TestTheFirstLoad:
+    """Before a cart is switched on for the first time it is asked how far back its sales go."""
+
+    QUESTION = "Take sales from"
+    WARNING = "everything that was ever sold here"
+
+    @pytest.fixture(autouse=True)
+    def fresh(self, shop: Shop) -> None:
+        Connection.objects.filter(pk=shop.cart.pk).update(is_active=False)
+        FunctionSetting.objects.update_or_create(
+            connection_id=shop.cart.pk, function="order_download", defaults={"is_on": True}
+        )
+        Schedule.objects.filter(connection_id=shop.cart.pk).update(cursor="")
+        shop.cart.options.pop("earliest_order_date", None)
+        shop.cart.is_active = False
+        shop.cart.save()
+        self.url = reverse("admin:carts_cart_switch_on", args=[shop.cart.pk])
+        self.page = reverse("admin:carts_cart_change", args=[shop.cart.pk])
+
+    def cart(self, shop: Shop) -> Cart:
+        return Cart.objects.get(pk=shop.cart.pk)
+
+    def test_asks_and_suggests_today(self, shop: Shop, member: Client) -> None:
+        assert self.WARNING in member.get(self.page).content.decode()
+        text = member.get(self.url).content.decode()
+        assert self.QUESTION in text
+        assert f'value="{timezone.localdate():%Y-%m-%d}"' in text
+        member.post(self.url, {"earliest_order_date": "2026-05-04"})
+        assert (self.cart(shop).is_active, self.cart(shop).options["earliest_order_date"]) == (True, "2026-05-04")
+        assert self.WARNING not in member.get(self.page).content.decode()
+
+    def test_who_empties_it_gets_everything_and_is_told(self, shop: Shop, member: Client) -> None:
+        member.post(self.url, {"earliest_order_date": ""})
+        assert self.cart(shop).is_active
+        assert "earliest_order_date" not in self.cart(shop).options
+        assert self.WARNING in member.get(self.page).content.decode()
+
+    def test_a_day_that_is_none_switches_nothing_on(self, shop: Shop, member: Client) -> None:
+        text = member.post(self.url, {"earliest_order_date": "the 4th of May"}).content.decode()
+        assert "Enter a valid date" in text
+        assert not self.cart(shop).is_active
+
+    def test_a_cart_that_was_read_before_is_not_asked(self, shop: Shop, member: Client) -> None:
+        schedule = schedule_of(shop.cart, Function.ORDER_DOWNLOAD)
+        Schedule.objects.filter(pk=schedule.pk).update(cursor="123")
+        assert self.QUESTION not in member.get(self.url).content.decode()
+        assert self.WARNING not in member.get(self.page).content.decode()
+
+    def test_nor_is_a_warehouse(self, shop: Shop, member: Client) -> None:
+        Connection.objects.filter(pk=shop.warehouse.pk).update(is_active=False)
+        url = reverse("admin:carts_warehouse_switch_on", args=[shop.warehouse.pk])
+        assert self.QUESTION not in member.get(url).content.decode()
 
 
 class TestLocations:

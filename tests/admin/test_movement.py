@@ -134,7 +134,7 @@ class TestPausing:
             records=5_000,
             worked_seconds=10.0,
             changes_from=now - timedelta(days=40),
-            changes_until=now - timedelta(days=30),
+            changes_until=now - timedelta(days=29.8),
         )
         answer = json.loads(member.get(f"{reverse('admin:syncjobs_run_progress_json')}?runs={run.pk}").content)
         shown = answer["runs"][0]

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from django.db import connections
+from django.utils import timezone
 from playwright.sync_api import Page, expect
 
 from carts.models import Cart, Order, PickOrder, Warehouse
@@ -84,7 +86,33 @@ def test_from_an_empty_hub_to_a_cart_that_runs(page: Page, log_in: Callable[...,
     expect(page.get_by_text("is switched on")).to_be_visible()
     cart = Cart.objects.get()
     assert cart.is_active
+    assert cart.options["earliest_order_date"], "no sale of the past goes to the warehouse unasked"
     assert cart.outlet is not None
+
+
+def test_a_long_load_is_watched_paused_and_continued(page: Page, log_in: Callable[..., Any]) -> None:
+    shop = Shop("Kauri")
+    log_in("maria", shop.merchant)
+    now = timezone.now()
+    facts = {"changes_from": now - timedelta(days=400), "changes_until": now - timedelta(days=298)}
+    run = shop.add_run("running", records=50_000, worked_seconds=100.0, pages=100, counts={"imported": 49_000}, **facts)
+    page.goto(f"/admin/carts/cart/{shop.cart.pk}/change/")
+    page.get_by_role("link", name="Watch or pause").click()
+    expect(page.get_by_text("about 25 %", exact=True)).to_be_visible()
+    Run.objects.filter(pk=run.pk).update(records=60_000, counts={"imported": 59_000})
+    expect(page.get_by_text("60,000 read")).to_be_visible()
+
+    page.get_by_role("link", name="Pause").click()
+    page.get_by_role("button", name="Pause").click()
+    expect(page.get_by_text("stops as soon as the page at hand is stored")).to_be_visible()
+    Run.objects.filter(pk=run.pk).update(state="paused")  # as the worker does after its page
+    expect(page.get_by_text("Paused", exact=True)).to_be_visible()
+
+    page.goto("/admin/")
+    expect(page.get_by_text("Order Download paused by maria since")).to_be_visible()
+    page.get_by_role("button", name="Continue").click()
+    expect(page.get_by_text("goes on from where it stopped").first).to_be_visible()
+    assert Run.objects.get(pk=run.pk).state == "queued"
 
 
 def test_a_run_is_watched_to_its_end(page: Page, log_in: Callable[..., Any]) -> None:
