@@ -84,6 +84,7 @@ def main() -> None:
     sales = int(sys.argv[1])
     open_hub()
     from carts.models import Order, Product
+    from connectors.records import ProductKind
     from syncjobs.models import Delivery
 
     cart = make_cart(make_warehouse(make_merchant()), server_from_environment())
@@ -103,7 +104,8 @@ def main() -> None:
         "orders": mine.count(),
         "different": mine.values("external_id").distinct().count(),
         "deliveries": Delivery.objects.filter(kind=Delivery.Kind.ORDER, order__cart=cart).count(),
-        "products": Product.objects.filter(connection_id=cart.pk, deleted=False).count(),
+        # Vend's own product for discounts is none that the shop sells.
+        "products": Product.objects.filter(connection_id=cart.pk, deleted=False, kind=ProductKind.GOODS).count(),
     }
     print(json.dumps(answer))
 

@@ -8,6 +8,7 @@ import socket
 import sys
 import time
 from argparse import ArgumentParser
+from functools import partial
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
@@ -112,8 +113,16 @@ class Command(BaseCommand):
     def run(self, connection: Connection, function: Function, owner: str, *, full: bool, dry_run: bool) -> Run:
         """Queues the run and executes it here. A feed that another worker reads is waited for; a pause that the remote
         named is waited out; back-off is not. What a person paused, or what must wait for another function, is left."""
-        asked = {"full": full, "dry_run": dry_run, "requested_by": operator()}
-        run = request_run(connection, function, Run.Trigger.PERSON, **asked)
+        request = partial(
+            request_run,
+            connection,
+            function,
+            Run.Trigger.PERSON,
+            full=full,
+            dry_run=dry_run,
+            requested_by=operator(),
+        )
+        run = request()
         while True:
             claimed = claim_run(run.pk, owner)
             if claimed is not None:
@@ -122,7 +131,7 @@ class Command(BaseCommand):
             else:
                 run = Run.objects.get(pk=run.pk)
             if run.error_kind == SUPERSEDED:
-                run = request_run(connection, function, Run.Trigger.PERSON, **asked)
+                run = request()
             elif run.state not in (Run.State.QUEUED, Run.State.RUNNING) or run.error_kind == WAITING:
                 return run
             pause = (run.run_at - timezone.now()).total_seconds() if run.error_kind == "rate_limited" else 0.0
