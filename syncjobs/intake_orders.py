@@ -81,6 +81,7 @@ def with_bodies(pages: Iterator[Page[OrderRecord]]) -> Iterator[OrderPage]:
             rejects=page.rejects,
             skipped=page.skipped,
             complete_since=page.complete_since,
+            span=page.span,
             bodies={(one.external_id, one.version): OrderPayload.pack(one.raw) for one in page.records if one.raw},
         )
 
