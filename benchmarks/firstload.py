@@ -71,6 +71,7 @@ def load(databases: Databases, sales: int, products: int) -> dict[str, dict[str,
             expected = {"orders": sales, "different": sales, "deliveries": sales, "products": products}
             if any(found[name] != number for name, number in expected.items()):
                 raise RuntimeError(f"{kind}: {found} is there instead of {expected}.")
+            print(f"  {kind}, {sales:,} sales: {found['seconds']:.0f} s, {found['peak_mb']:.0f} MB", flush=True)
             answers[kind] = found
     return answers
 
