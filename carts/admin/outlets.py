@@ -8,7 +8,9 @@ from typing import Any
 from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import URLPattern, path, reverse
+from django.utils import timezone
 
+from carts import first_load
 from carts.access_alerts import is_authorised_by_people
 from carts.admin.base import PageAdmin, report_refusals
 from carts.admin.connection_actions import switch_on
@@ -135,17 +137,22 @@ class OutletPages(PageAdmin):
         return HttpResponseRedirect(self.outlets_link(cart) + ("?go=on" if rest else ""))
 
     def switch_on_ready(self, request: HttpRequest, cart: Cart) -> None:
+        """A cart that would take the whole history of its outlet takes sales from today on instead."""
         chosen = set(request.POST.getlist("cart"))
-        on, refused = 0, []
+        on, refused, undecided = 0, [], False
+        today = timezone.localdate()
         for row in rows_of(survey(cart)):
             if row["is_ready"] and str(row["cart"].pk) in chosen:
+                undecided = undecided or first_load.is_undecided(row["cart"])
                 try:
-                    switch_on(row["cart"], request.user.get_username(), {})
+                    switch_on(row["cart"], request.user.get_username(), {first_load.EARLIEST: today})
                     on += 1
                 except TransitionRefused as refusal:
                     refused.append(str(refusal))
         if on:
             text = "switched on. The first runs start within a minute."
+            if undecided:
+                text += " They take sales from today on; for older ones, change “Earliest order date” in their settings now."
             messages.success(request, f"{count_of(on, *self.noun)} {text}")
         elif not refused:
             messages.warning(request, "Tick the carts that are to be switched on.")

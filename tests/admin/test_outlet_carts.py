@@ -9,6 +9,7 @@ import pytest
 from django.contrib.messages import get_messages
 from django.test import Client
 from django.urls import reverse
+from django.utils import timezone
 
 from carts import outlet_carts
 from carts.models import Cart, Connection, Outlet
@@ -79,8 +80,9 @@ def test_from_the_carts_page_to_carts_that_run(cart: Cart, member: Client) -> No
     text = page(member, cart)
     assert text.count("Ready to be switched on") == 2 and "Every outlet of the store has its cart" in text
     answer = do(member, cart, "switch_on", cart=[one.pk for one in made])
-    assert "2 carts switched on" in words(answer)
-    assert [one.is_active for one in new_carts()] == [True, True]
+    assert "2 carts switched on" in words(answer) and "They take sales from today on" in words(answer)
+    today = timezone.localdate().isoformat()
+    assert [(one.is_active, one.options["earliest_order_date"]) for one in new_carts()] == [(True, today)] * 2
 
 
 def test_names_locations_and_a_token_of_its_own(seen: Cart, member: Client) -> None:
