@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -30,8 +30,15 @@ class Why:
 BY_HAND = Why(cause=Cause.PERSON)
 
 
-def write(moved: Iterable[tuple[StockLevel, Decimal]], why: Why, at: datetime) -> None:
-    """Enters (level as it is now, what was added to the shelf). Levels whose shelf did not change are left out."""
+def write(
+    moved: Iterable[tuple[StockLevel, Decimal]],
+    why: Why,
+    at: datetime,
+    counted_at: Mapping[tuple[int, str], datetime] | None = None,
+) -> None:
+    """Enters (level as it is now, what was added to the shelf). Levels whose shelf did not change are left out.
+    ``counted_at`` says, by location and SKU key, of when a count is or when a change happened."""
+    times = counted_at or {}
     StockMovement.objects.bulk_create(
         StockMovement(
             location_id=level.location_id,
@@ -45,6 +52,7 @@ def write(moved: Iterable[tuple[StockLevel, Decimal]], why: Why, at: datetime) -
             note=why.note[:300],
             actor=why.actor[:150],
             moved_at=at,
+            counted_at=times.get((level.location_id, level.sku_key)),
         )
         for level, quantity in moved
         if quantity

@@ -85,11 +85,12 @@ def set_part(
             changed.append(level)
         shelves.append((level, on_hand - (level.on_hand or ZERO)))
         level.available, level.on_hand = available, on_hand
-        level.read_at = level.changed_at = now
+        level.read_at = level.changed_at = level.counted_at = now
+        level.counted_as = ""
     store(created + changed)
     book_ledger.write(shelves, why, now)
     for part in parts_of(unchanged, KEYS_PER_QUERY):
-        StockLevel.objects.filter(pk__in=part).update(read_at=now)
+        StockLevel.objects.filter(pk__in=part).update(read_at=now, counted_at=now, counted_as="")
     if created or changed:
         book_changed.send(Warehouse, warehouse=warehouse, what="stock")
     return StockChange(len(created), len(changed), len(unchanged))
@@ -189,12 +190,14 @@ def store(levels: Iterable[StockLevel]) -> None:
                 on_hand=level.on_hand,
                 read_at=level.read_at,
                 changed_at=level.changed_at,
+                counted_at=level.counted_at,
+                counted_as=level.counted_as,
             )
             for level in levels
         ],
         update_conflicts=True,
         unique_fields=["location", "sku_key"],
-        update_fields=["available", "on_hand", "read_at", "changed_at"],
+        update_fields=["available", "on_hand", "read_at", "changed_at", "counted_at", "counted_as"],
     )
 
 

@@ -20,6 +20,7 @@ from django.utils import timezone
 from carts import book_changes, book_documents, book_products, book_returns
 from carts.book_changes import order_values, pick_line
 from carts.book_checks import BookError, LocationFinder, check_fields, check_lines, parts_to_ship
+from carts.book_counts import ship_off
 from carts.book_leases import shipped_in_spite
 from carts.book_ledger import BY_HAND, Cause, Why
 from carts.book_records import level_record, product_page, sent_order_record, shipment_record
@@ -28,7 +29,6 @@ from carts.book_stock import (
     WAITING,
     StockChange,
     lock_book,
-    move,
     needs_of,
     parts_of,
     reserve,
@@ -235,8 +235,14 @@ class WarehouseBook:
             for line, quantity in parts:
                 line.shipped += quantity
             PickLine.objects.bulk_update([line for line, _ in parts], ["shipped"])
-            gone = total((order.location_id, line.sku_key, -quantity) for line, quantity in parts)
-            move(gone, Why(cause=Cause.ORDER, document=order.number, actor=shipped_by), reserved=True)
+            gone = total((order.location_id, line.sku_key, quantity) for line, quantity in parts)
+            ship_off(
+                warehouse,
+                order,
+                gone,
+                shipment.shipped_at,
+                Why(cause=Cause.ORDER, document=order.number, actor=shipped_by),
+            )
             rest = any(line.open_quantity for line in all_lines)
             order.status = Status.PARTLY_SHIPPED if rest else Status.SHIPPED
             order.save(update_fields=["status", "updated_at"])

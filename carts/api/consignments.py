@@ -337,6 +337,7 @@ class StockMovementSerializer(HubSerializer):
             "note",
             "actor",
             "moved_at",
+            "counted_at",
         ]
         read_only_fields = fields
 

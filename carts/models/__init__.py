@@ -10,6 +10,7 @@ from carts.models.builtin import (
     PickShipment,
     PickShipmentLine,
     StockMovement,
+    StockPosting,
 )
 from carts.models.catalogue import Customer, Product, ProductLink, ProductMatch, PushedProduct, SentProduct
 from carts.models.connections import (
@@ -88,6 +89,7 @@ __all__ = [
     "StockLevel",
     "StockMovement",
     "StockOnItsWay",
+    "StockPosting",
     "StockTransfer",
     "StockTransferLine",
     "StockTransferStep",

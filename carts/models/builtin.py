@@ -204,6 +204,8 @@ class StockMovement(models.Model):
         PERSON = "person", "Entered by hand"
         CSV = "csv", "CSV import"
         REST = "rest", "REST client"
+        COUNT = "count", "Stock count posted"
+        CHANGE = "change", "Stock change posted"
 
     location = models.ForeignKey(Location, on_delete=models.CASCADE, related_name="movements")
     sku = models.CharField("SKU", max_length=200)
@@ -216,6 +218,9 @@ class StockMovement(models.Model):
     note = models.CharField(max_length=300, blank=True)
     actor = models.CharField(max_length=150, blank=True)
     moved_at = models.DateTimeField()
+    counted_at = models.DateTimeField(
+        null=True, blank=True, help_text="Of when the count is, or when it happened, where whoever posted it said so."
+    )
 
     class Meta:
         ordering = ["-moved_at", "-pk"]
@@ -250,3 +255,22 @@ class BookedDocument(models.Model):
 
     def __str__(self) -> str:
         return self.number or self.reference
+
+
+class StockPosting(models.Model):
+    """Stock changes that a REST client posted under a key of its own, so that the same call never counts twice."""
+
+    warehouse = models.ForeignKey(Warehouse, on_delete=models.CASCADE, related_name="stock_postings", db_index=False)
+    idempotency_key = models.CharField(max_length=120)
+    fingerprint = models.CharField(max_length=64, help_text="Tells whether the key came again with other changes.")
+    answer = models.JSONField(default=dict)
+    posted_by = models.CharField(max_length=150, blank=True)
+    posted_at = models.DateTimeField(auto_now_add=True, db_index=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["warehouse", "idempotency_key"], name="stock_posting_is_booked_once")
+        ]
+
+    def __str__(self) -> str:
+        return self.idempotency_key

@@ -14,8 +14,14 @@ class StockLevel(models.Model):
     """Stock of one SKU at one warehouse location.
 
     ``available`` is what may be sold: for the built-in warehouse ``on_hand`` less what open orders need. ``read_at`` is
-    when the warehouse was asked: orders that reached it later are not in ``available`` yet.
+    when the warehouse was asked: orders that reached it later are not in ``available`` yet. ``counted_at`` and
+    ``counted_as`` belong to warehouses whose book is kept in the hub: of when the last count is, and which number was
+    counted ("": somebody set what may be sold at that moment).
     """
+
+    class Counted(models.TextChoices):
+        ON_HAND = "on_hand", "On hand"
+        AVAILABLE = "available", "Available"
 
     location = models.ForeignKey(Location, on_delete=models.CASCADE, related_name="stock_levels", db_index=False)
     sku = models.CharField("SKU", max_length=200)
@@ -24,6 +30,8 @@ class StockLevel(models.Model):
     on_hand = QuantityField(null=True, blank=True)
     read_at = models.DateTimeField()
     changed_at = models.DateTimeField()
+    counted_at = models.DateTimeField(null=True, blank=True)
+    counted_as = models.CharField(max_length=10, blank=True, default="", choices=Counted.choices)
 
     class Meta:
         ordering = ["sku"]

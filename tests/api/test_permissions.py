@@ -104,6 +104,8 @@ def test_the_router_offers_what_the_interface_names() -> None:
         "refunds/{pk}/resend/": "POST",
         "refunds/{pk}/cancel/": "POST",
         "inventory/": "GET PUT",
+        "inventory/counts/": "POST",
+        "inventory/changes/": "POST",
         "stock-movements/": "GET",
         "consignments/": "GET",
         "consignments/{pk}/": "GET",
