@@ -22,7 +22,7 @@ ACCESS = AlertSubject(
 UNREACHABLE = AlertSubject(
     "unreachable",
     "A shop or warehouse cannot be reached",
-    frozenset({"unavailable", "outcome_unknown", "contract"}),
+    frozenset({"unavailable", "outcome_unknown", "contract", "wms_webhooks"}),
 )
 ORDERS = AlertSubject(
     "orders",

@@ -150,7 +150,7 @@ def set_part(warehouse: Warehouse, wanted: Mapping[StockKey, PostedStock], why: 
         level.available, level.on_hand, level.read_at = available, on_hand, now
         level.counted_at, level.counted_as = times[key], row.counted
     store(created + changed + unchanged)
-    book_ledger.write(shelves, why, now, times)
+    book_ledger.write(shelves, why, now, told_times(wanted, times))
     if created or changed:
         book_changed.send(Warehouse, warehouse=warehouse, what="stock")
     change.levels += StockChange(len(created), len(changed), len(unchanged))
@@ -340,7 +340,7 @@ def change_part(warehouse: Warehouse, wanted: Mapping[StockKey, PostedStock], wh
         level.read_at = level.changed_at = now
         moved.append((level, row.quantity))
     store(level for level, _ in moved)
-    book_ledger.write(moved, why, now, times)
+    book_ledger.write(moved, why, now, told_times(wanted, times))
     if moved:
         book_changed.send(Warehouse, warehouse=warehouse, what="stock")
     change.levels += StockChange(created, len(moved) - created, unchanged)
@@ -386,6 +386,11 @@ def checked(warehouse_pk: int, rows: Iterable[PostedStock]) -> dict[StockKey, Po
             raise BookError(f"Two rows are about {row.sku} at {row.location}.", "Send one row for each.")
         wanted[key] = row
     return wanted
+
+
+def told_times(wanted: Mapping[StockKey, PostedStock], times: Mapping[StockKey, datetime]) -> dict[StockKey, datetime]:
+    """The moments that whoever posted it named."""
+    return {key: times[key] for key, row in wanted.items() if row.at is not None}
 
 
 def exact(number: Decimal) -> Decimal:

@@ -18,6 +18,7 @@ from carts.change_feed import database_trouble, read_changes
 from carts.models import ApiToken, PickOrder, Warehouse
 from carts.signals import wms_told
 from carts.warehouse_book import WarehouseBook
+from carts.wms_secrets import endpoint_of, valid_secrets
 from connectors.errors import OutcomeUnknown, RemoteUnavailable
 from connectors.records import (
     OrderAnswer,
@@ -25,6 +26,8 @@ from connectors.records import (
     OutboundOrder,
     OutboundOrderChange,
     OutboundRefund,
+    OutboundStockAdjustment,
+    OutboundStockTransfer,
     Page,
     WriteResult,
 )
@@ -48,6 +51,10 @@ class RestBook(WarehouseBook):
                 last_fetched_at=self._pick_orders().aggregate(last=Max("fetched_at"))["last"],
                 waiting_since=oldest.received_at if oldest else None,
             )
+
+    def webhook_secrets(self) -> list[str]:
+        with database_trouble(RemoteUnavailable):
+            return valid_secrets(endpoint_of(self.warehouse_pk), timezone.now())
 
     # Orders
 
@@ -91,6 +98,27 @@ class RestBook(WarehouseBook):
                 self.tell(warehouse, "return.announced", result.remote_id, refund.reference, refund.number)
             return result
 
+    # Stock documents of the shops
+
+    def adjust(self, adjustment: OutboundStockAdjustment) -> WriteResult:
+        with database_trouble(OutcomeUnknown), transaction.atomic():
+            warehouse = lock_book(self.warehouse_pk)
+            is_new = self.find_document("adjustment", adjustment.reference) is None
+            result = super().adjust(adjustment)
+            if result.ok and is_new:
+                self.tell(warehouse, "stock.adjusted", result.remote_id, adjustment.reference, adjustment.number)
+            return result
+
+    def move_transfer(self, transfer: OutboundStockTransfer) -> WriteResult:
+        with database_trouble(OutcomeUnknown), transaction.atomic():
+            warehouse = lock_book(self.warehouse_pk)
+            is_new = self.find_document("transfer", transfer.reference) is None
+            result = super().move_transfer(transfer)
+            if result.ok and is_new:
+                facts = (result.remote_id, transfer.transfer_reference, transfer.number)
+                self.tell(warehouse, "stock.transferred", *facts, step=transfer.step.value)
+            return result
+
     # Feeds
 
     def answers(self, cursor: str) -> Iterator[Page[OrderAnswerRecord]]:
@@ -101,8 +129,8 @@ class RestBook(WarehouseBook):
 
     # Inside
 
-    def tell(self, warehouse: Warehouse, topic: str, pk: str, reference: str, number: str) -> None:
-        subject = {"id": int(pk), "reference": reference, "number": number}
+    def tell(self, warehouse: Warehouse, topic: str, pk: str, reference: str, number: str, **more: str) -> None:
+        subject = {"id": int(pk), "reference": reference, "number": number, **more}
         wms_told.send(Warehouse, warehouse=warehouse, topic=topic, subject=subject)
 
     def _cancel(self, pick_order: PickOrder, reason: str) -> WriteResult:

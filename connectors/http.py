@@ -358,6 +358,7 @@ def plain_reason(error: Exception) -> str:
         ("Temporary failure in name resolution", "the host name cannot be looked up"),
         ("No address associated", "the host name has no address"),
         ("timed out", "it timed out"),
+        ("is no address on the public internet", "its name leads to no address on the public internet"),
         ("IncompleteRead", "fewer bytes than announced"),
         ("Connection broken", "the connection broke"),
     ):

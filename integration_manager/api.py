@@ -25,6 +25,7 @@ from syncjobs.api.orders import OrderViewSet
 from syncjobs.api.reconciliation import MismatchViewSet, ReconciliationViewSet
 from syncjobs.api.refunds import RefundViewSet
 from syncjobs.api.runs import RunViewSet
+from syncjobs.api.wms_webhooks import WmsWebhookViewSet
 
 VIEW_SETS = {
     "connectors": ConnectorViewSet,
@@ -50,6 +51,7 @@ VIEW_SETS = {
     "mismatches": MismatchViewSet,
     "alerts": AlertViewSet,
     "webhook-events": WebhookEventViewSet,
+    "wms-webhooks": WmsWebhookViewSet,
     "api-calls": ApiCallViewSet,
 }
 

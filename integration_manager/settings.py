@@ -263,6 +263,7 @@ RETENTION_DAYS = {
     "bodies": env.int("KEEP_BODIES_DAYS", default=30),
     "payloads": env.int("KEEP_PAYLOADS_DAYS", default=30),
     "webhooks": env.int("KEEP_WEBHOOKS_DAYS", default=30),
+    "wms_webhooks": env.int("KEEP_WMS_WEBHOOKS_DAYS", default=30),
     "stock_postings": env.int("KEEP_STOCK_POSTINGS_DAYS", default=90),
     "reconciliations": env.int("KEEP_RECONCILIATIONS_DAYS", default=90),
     "movements": env.int("KEEP_MOVEMENTS_DAYS", default=730),

@@ -72,6 +72,7 @@ def navigation(request: HttpRequest) -> list[dict[str, Any]]:
                     link(request, "Sync history", "history", "syncjobs_run_changelist"),
                     link(request, "Deliveries", "outbox", "syncjobs_delivery_changelist"),
                     link(request, "Webhooks", "webhook", "syncjobs_webhookevent_changelist"),
+                    link(request, "Webhooks to the WMS", "send", "syncjobs_wmswebhook_changelist"),
                     link(request, "API log", "terminal", "syncjobs_apicall_changelist"),
                 ],
             ),

@@ -22,11 +22,11 @@ from django_q.tasks import async_task
 
 from carts.book_leases import cancel_all_given_back
 from connectors.functions import Lane
-from syncjobs import inbox, outbox, runner
+from syncjobs import inbox, outbox, runner, wms_outbox
 from syncjobs.connector_cache import OpenConnectors
 from syncjobs.delivering import deliver_next
 from syncjobs.latency import count_latencies
-from syncjobs.models import Delivery, DrainSlot, Run, WebhookEvent
+from syncjobs.models import Delivery, DrainSlot, Run, WebhookEvent, WmsWebhook
 from syncjobs.outcomes import IdleRuns
 from syncjobs.pausing import put_aside
 from syncjobs.schedule import dispatch_due
@@ -129,7 +129,7 @@ class LeaseKeeper(threading.Thread):
 
 
 def work(owner: str, keeper: LeaseKeeper, *, urgent_only: bool, seconds: float) -> int:
-    """The loop: deliveries, hints, then one run, until the time is up. Sleeps a moment when nothing is due."""
+    """The loop: deliveries, hints, then one run, webhooks to a WMS last, until the time is up. Sleeps a moment when nothing is due."""
     end = time.monotonic() + seconds
     connectors = OpenConnectors()
     clock = Clock()
@@ -152,6 +152,8 @@ def work(owner: str, keeper: LeaseKeeper, *, urgent_only: bool, seconds: float) 
                     step += deliver_next(owner, connectors)
                     if not step or not urgent_only:
                         step += run_some(owner, lanes, slice_seconds, keeper)
+                    if not urgent_only:
+                        step += wms_outbox.send_next(owner)
             if not step and not urgent_only and clock.is_time("webhooks", TIMING.webhooks):
                 step = look_after_next()
             done += step
@@ -170,6 +172,7 @@ ANYTHING_DUE = f"""
     SELECT EXISTS (SELECT 1 FROM {WebhookEvent._meta.db_table} WHERE state = 'received')
         OR EXISTS (SELECT 1 FROM {Delivery._meta.db_table} WHERE state IN ('pending', 'retry') AND run_at <= %s)
         OR EXISTS (SELECT 1 FROM {Run._meta.db_table} WHERE state = 'queued' AND run_at <= %s)
+        OR EXISTS (SELECT 1 FROM {WmsWebhook._meta.db_table} WHERE state IN ('pending', 'retry') AND run_at <= %s)
 """  # noqa: S608 - table names of ours, nothing from outside
 
 
@@ -178,7 +181,7 @@ def anything_due() -> bool:
     still come to nothing: what is due can wait for a remote that rests.)"""
     now = database.ops.adapt_datetimefield_value(timezone.now())
     with database.cursor() as cursor:
-        cursor.execute(ANYTHING_DUE, [now, now])
+        cursor.execute(ANYTHING_DUE, [now, now, now])
         return bool(cursor.fetchone()[0])
 
 
@@ -205,6 +208,7 @@ def sweep() -> None:
     runner.recover_abandoned()
     put_aside()
     outbox.recover_abandoned()
+    wms_outbox.recover_abandoned(timezone.now())
     cancel_all_given_back(timezone.now())
 
 

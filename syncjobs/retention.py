@@ -10,7 +10,17 @@ from django.conf import settings
 from django.utils import timezone
 
 from carts.models import OrderPayload, StockMovement, StockPosting
-from syncjobs.models import ApiCall, ApiCallBody, DeliveryAttempt, Mismatch, Reconciliation, Run, WebhookEvent
+from syncjobs import wms_outbox
+from syncjobs.models import (
+    ApiCall,
+    ApiCallBody,
+    DeliveryAttempt,
+    Mismatch,
+    Reconciliation,
+    Run,
+    WebhookEvent,
+    WmsWebhook,
+)
 
 BATCH = 500
 
@@ -28,6 +38,7 @@ KEPT: dict[str, Rows] = {
     "webhooks": lambda before: WebhookEvent.objects.filter(received_at__lt=before).exclude(
         state=WebhookEvent.State.RECEIVED
     ),
+    "wms_webhooks": lambda before: WmsWebhook.objects.filter(created_at__lt=before).exclude(state__in=wms_outbox.OPEN),
     "stock_postings": lambda before: StockPosting.objects.filter(posted_at__lt=before),
     "runs": lambda before: Run.objects.filter(queued_at__lt=before).exclude(
         state__in=[Run.State.QUEUED, Run.State.RUNNING, Run.State.PAUSED]

@@ -10,7 +10,7 @@ from carts.access_alerts import KINDS
 from carts.models import Connection, FunctionSetting, Warehouse
 from carts.order_timeline import add_source
 from connectors.functions import Function
-from syncjobs import change_delivery, order_timeline, outbox, refund_delivery, stock_delivery
+from syncjobs import change_delivery, order_timeline, outbox, refund_delivery, stock_delivery, wms_outbox
 from syncjobs.call_log import log_for
 from syncjobs.flows.consignments import wake_waiting
 from syncjobs.models import Delivery, Run, Schedule
@@ -39,6 +39,8 @@ def connect() -> None:
     signals.consignment_wanted.connect(stock_delivery.consignment_is_wanted, dispatch_uid="outbox")
     signals.book_changed.connect(book_changed, dispatch_uid="schedule")
     signals.connection_tested.connect(connection_tested, dispatch_uid="schedule")
+    signals.wms_told.connect(wms_outbox.wms_is_told, dispatch_uid="outbox")
+    signals.connection_tested.connect(wms_outbox.warehouse_tested, dispatch_uid="outbox")
     signals.access_renewed.connect(access_renewed, dispatch_uid="schedule")
     for source in order_timeline.SOURCES:
         add_source(source)

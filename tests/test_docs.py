@@ -16,6 +16,7 @@ from cryptography.fernet import Fernet
 from django.core import checks
 from django.core.management import get_commands, load_command_class
 from django.urls import Resolver404, resolve
+from django.utils import timezone
 
 import connectors
 from carts.authorization import keep_authorization
@@ -23,6 +24,7 @@ from carts.connection_test import run_test
 from carts.credential_store import store_of
 from carts.models import Cart, Order, StockLevel, Warehouse
 from carts.setup import check_settings, finish_new_connection
+from carts.wms_secrets import endpoint_of, replace_secret, valid_secrets
 from connectors import registry
 from connectors.functions import Function, Role
 from connectors.oauth import TokenSet
@@ -34,7 +36,7 @@ from syncjobs.runner import claim_run, execute
 from syncjobs.schedule import request_run
 from tests.engine.conftest import World
 from tests.engine.conftest import world as world  # the fixture
-from tests.factories import make_cart, make_merchant, make_order
+from tests.factories import make_cart, make_merchant, make_order, make_rest_warehouse
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
@@ -225,11 +227,14 @@ def test_the_key_rotation_recipe_works(db: None, settings: Any) -> None:
     through_app, empty = make_cart(), make_cart()
     tokens = TokenSet(access_token="AT", refresh_token="RT")
     keep_authorization(through_app, tokens, "ann")
+    warehouse = make_rest_warehouse()
+    secret, _ = replace_secret(warehouse.pk)
     settings.CREDENTIALS_KEYS = [new, old]
     follow("rotate")
     settings.CREDENTIALS_KEYS = [new]
     store = store_of(through_app)
     assert store is not None and store.read() == tokens
+    assert valid_secrets(endpoint_of(warehouse.pk), timezone.now())[0] == secret
     assert Cart.objects.get(pk=cart.pk).read_credentials() == {"access_token": "secret"}
     assert Cart.objects.get(pk=empty.pk).read_credentials() == {}
 

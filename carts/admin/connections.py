@@ -28,11 +28,12 @@ from carts.connection_test import run_test
 from carts.encryption import CredentialsUnreadable
 from carts.forms.connections import ConnectionForm, LocationFormSet
 from carts.forms.first_load import FirstLoadForm
-from carts.models import Alert, Cart, Connection, FunctionSetting, PickOrder, Warehouse
+from carts.models import Alert, Cart, Connection, FunctionSetting, PickOrder, Warehouse, WmsEndpoint
 from carts.outlets import has_outlets
 from carts.remote import webhook_url
 from carts.setup import roles_of
 from carts.stock_places import in_words
+from carts.wms_secrets import replace_secret
 from connectors.base import Connector
 from connectors.errors import ConnectorError
 from connectors.functions import FUNCTIONS_BY_ROLE, Function, Role
@@ -366,7 +367,12 @@ class WarehouseAdmin(ConnectionAdmin):
                 "<path:object_id>/locations/",
                 self.guarded(self.locations_view),
                 name=self.url_name("locations"),
-            )
+            ),
+            path(
+                "<path:object_id>/webhook-secret/",
+                self.guarded(self.webhook_secret_view),
+                name=self.url_name("webhook_secret"),
+            ),
         ]
         return own + super().get_urls()
 
@@ -378,7 +384,25 @@ class WarehouseAdmin(ConnectionAdmin):
         if context["is_in_hub"]:
             waiting = (PickOrder.Status.OPEN, PickOrder.Status.PARTLY_SHIPPED)
             context["to_pick"] = connection.pick_orders.filter(status__in=waiting).count()
+        if connection.connector == "rest":
+            context["tells_wms"] = True
+            context["wms_address"] = connection.options.get("webhook_url", "")
+            context["wms_endpoint"] = WmsEndpoint.objects.filter(pk=connection.pk).first()
         return context
+
+    def webhook_secret_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """A new secret that webhooks to the WMS are signed with: GET asks, POST makes it and shows it once."""
+        warehouse = self.visible_object(request, object_id)
+        if warehouse.connector != "rest":
+            messages.error(request, f"{warehouse} is no REST warehouse: nothing is sent to its WMS.")
+            return HttpResponseRedirect(self.change_link(warehouse))
+        facts = {"title": f"Signing secret of {warehouse}", "original": warehouse, "back": self.change_link(warehouse)}
+        if request.method != "POST":
+            return self.page(request, "admin/hub/signing_secret.html", facts)
+        secret, endpoint = replace_secret(warehouse.pk)
+        return self.page(
+            request, "admin/hub/signing_secret.html", {**facts, "secret": secret, "until": endpoint.old_valid_until}
+        )
 
     def locations_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
         """The places of the warehouse: added, renamed, switched off."""

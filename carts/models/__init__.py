@@ -41,6 +41,7 @@ from carts.models.refunds import Refund, RefundLine
 from carts.models.stock import OutletLevel, StockLevel
 from carts.models.store_facts import StoreFact
 from carts.models.webhook_registrations import WebhookRegistration
+from carts.models.wms_endpoint import WmsEndpoint
 
 __all__ = [
     "Alert",
@@ -96,4 +97,5 @@ __all__ = [
     "StoreFact",
     "Warehouse",
     "WebhookRegistration",
+    "WmsEndpoint",
 ]

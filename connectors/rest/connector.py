@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, cast
 
+import msgspec
+
 from connectors.base import Environment
 from connectors.budget import utc_now
 from connectors.builtin.connector import BuiltinOptions, BuiltinWarehouse
+from connectors.errors import ConfigurationInvalid, ConnectorError
 from connectors.ports import OrderAnswerReader
 from connectors.records import OrderAnswerRecord, Page, TestStep
 from connectors.rest.book import RestBook, WmsOverview
+from connectors.rest.webhooks import TEST_TOPIC, OutgoingWebhook, WebhookSender, problem_of_address
 from connectors.settings_fields import FieldKind, setting
+
+TAKE_WEBHOOKS = "See whether the WMS listens at the webhook address and answers 2xx within five seconds."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,12 +30,20 @@ class RestOptions(BuiltinOptions):
         kind=FieldKind.INTEGER,
         default=24,
     )
+    webhook_url: str = setting(
+        "Webhook address",
+        help="Where the WMS wants to be told what happens, signed. Empty: it is not told, and asks by itself.",
+        kind=FieldKind.URL,
+    )
 
     @classmethod
     def check(cls, values: dict[str, Any]) -> dict[str, str]:
         errors = dict(BuiltinOptions.check(values))
         if values["alert_after_hours"] < 0:
             errors["alert_after_hours"] = "Enter 0 or more hours."
+        problem = problem_of_address(values["webhook_url"]) if values["webhook_url"] else ""
+        if problem:
+            errors["webhook_url"] = problem
         return errors
 
 
@@ -53,6 +68,32 @@ class RestWarehouse(BuiltinWarehouse, OrderAnswerReader):
         wms = self.rest_book.wms()
         yield token_step(wms)
         yield fetching_step(wms)
+        if self.options.webhook_url:
+            yield self.webhook_step()
+
+    def webhook_step(self) -> TestStep:
+        """Sends a webhook of the topic ``test``."""
+        event_id = str(uuid.uuid4())
+        body = msgspec.json.encode({"id": event_id, "topic": TEST_TOPIC, "created_at": utc_now(), "subject": {}})
+        try:
+            sender = WebhookSender(
+                self.options.webhook_url,
+                self.rest_book.webhook_secrets(),
+                extra_hosts=self.environment.extra_hosts,
+                call_log=self.environment.call_log,
+            )
+            try:
+                answer = sender.send(OutgoingWebhook(event_id=event_id, topic=TEST_TOPIC, body=body.decode()))
+            finally:
+                sender.close()
+        except ConnectorError as error:
+            return TestStep(
+                name="Webhooks",
+                ok=False,
+                message=f"The test webhook was not taken: {error.message}",
+                help=error.fix if isinstance(error, ConfigurationInvalid) else TAKE_WEBHOOKS,
+            )
+        return TestStep(name="Webhooks", ok=True, message=f"The WMS took a test webhook ({answer.status}).")
 
 
 def token_step(wms: WmsOverview) -> TestStep:

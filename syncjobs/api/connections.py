@@ -16,6 +16,7 @@ from carts.api import connections
 from carts.api.scoping import actor_of
 from carts.models import ApiToken, Connection
 from connectors.functions import Function, Role
+from syncjobs.api.wms_webhooks import WebhookSecretMixin
 from syncjobs.models import Run, Schedule
 from syncjobs.schedule import request_runs
 
@@ -115,7 +116,7 @@ class CartViewSet(SyncMixin, connections.CartViewSet):
     serializer_class = CartSerializer
 
 
-class WarehouseViewSet(SyncMixin, connections.WarehouseViewSet):
+class WarehouseViewSet(WebhookSecretMixin, SyncMixin, connections.WarehouseViewSet):
     """Where orders are shipped from and stock comes from."""
 
     serializer_class = WarehouseSerializer

@@ -5,6 +5,7 @@ from syncjobs.models.inbox import ConsignmentHint, WebhookEvent
 from syncjobs.models.latency import LatencyCount, LatencyCursor
 from syncjobs.models.reconciliation import Mismatch, Reconciliation
 from syncjobs.models.runs import Run, Schedule
+from syncjobs.models.wms_webhooks import WmsWebhook, WmsWebhookAttempt
 from syncjobs.models.workers import DrainSlot, RateBudget, WorkerProcess
 
 __all__ = [
@@ -23,5 +24,7 @@ __all__ = [
     "Run",
     "Schedule",
     "WebhookEvent",
+    "WmsWebhook",
+    "WmsWebhookAttempt",
     "WorkerProcess",
 ]

@@ -42,7 +42,17 @@ from carts.models import (
 from carts.setup import finish_new_connection
 from carts.warehouse_book import WarehouseBook
 from connectors.functions import Function
-from syncjobs.models import ApiCall, ApiCallBody, Delivery, DeliveryAttempt, FailedRecord, Mismatch, Run, WebhookEvent
+from syncjobs.models import (
+    ApiCall,
+    ApiCallBody,
+    Delivery,
+    DeliveryAttempt,
+    FailedRecord,
+    Mismatch,
+    Run,
+    WebhookEvent,
+    WmsWebhook,
+)
 from syncjobs.outbound import outbound_order
 from syncjobs.refund_delivery import outbound_refund
 from tests.factories import make_builtin_warehouse, make_cart, make_merchant, make_order
@@ -208,6 +218,14 @@ class Shop:
             "failedrecord": failed,
             "mismatch": mismatch,
             "webhookevent": event,
+            "wmswebhook": WmsWebhook.objects.create(
+                warehouse=self.warehouse,
+                topic=mark,
+                subject=mark,
+                body=f'{{"id": "{mark}"}}',
+                run_at=now,
+                created_at=now,
+            ),
             "apicall": call,
         }
 

@@ -135,6 +135,11 @@ def test_the_router_offers_what_the_interface_names() -> None:
         "failed-records/{pk}/ignore/": "POST",
         "webhook-events/": "GET",
         "webhook-events/{pk}/replay/": "POST",
+        "wms-webhooks/": "GET",
+        "wms-webhooks/{pk}/": "GET",
+        "wms-webhooks/{pk}/replay/": "POST",
+        "wms-webhooks/replay/": "POST",
+        "warehouses/{pk}/webhook-secret/": "POST",
         "api-calls/": "GET",
     }
     offered = {(endpoint.template, endpoint.method) for endpoint in ENDPOINTS}

@@ -45,6 +45,7 @@ from syncjobs.models import (
     Reconciliation,
     Run,
     WebhookEvent,
+    WmsWebhook,
 )
 from syncjobs.outbound import outbound_order
 from tests.factories import NUMBERS, PLACED_AT, make_builtin_warehouse, make_cart, make_order
@@ -207,6 +208,14 @@ def make_world(merchant: Merchant) -> World:
             headers={"content-type": "application/json"},
             body=b"{}",
             processed_at=timezone.now(),
+        ),
+        WmsWebhook.objects.create(
+            warehouse=warehouse,
+            topic="order.ready",
+            subject=order.reference,
+            body="{}",
+            run_at=PLACED_AT,
+            created_at=PLACED_AT,
         ),
     ]
     return World(merchant, {type(row): row for row in rows})
