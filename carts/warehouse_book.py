@@ -9,12 +9,13 @@ Whoever writes locks the warehouse's row first, so that two workers, a person an
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 
 from django.db import transaction
-from django.db.models import QuerySet
+from django.db.models import Count, QuerySet
 from django.utils import timezone
 
 from carts import book_changes, book_documents, book_products, book_returns
@@ -23,7 +24,7 @@ from carts.book_checks import BookError, LocationFinder, check_fields, check_lin
 from carts.book_counts import ship_off
 from carts.book_leases import shipped_in_spite
 from carts.book_ledger import BY_HAND, Cause, Why
-from carts.book_records import level_record, product_page, sent_order_record, shipment_record
+from carts.book_records import STATES, level_record, product_page, sent_order_record, shipment_record
 from carts.book_stock import (
     KEYS_PER_QUERY,
     WAITING,
@@ -64,6 +65,7 @@ from connectors.records import (
     ProductRecord,
     ProductRules,
     SentOrderRecord,
+    SentOrderState,
     ShipmentRecord,
     WriteResult,
 )
@@ -146,15 +148,25 @@ class WarehouseBook:
             return None if pk is None else str(pk)
 
     def search(self, since: datetime, until: datetime) -> Iterator[Page[SentOrderRecord]]:
-        rows = self._pick_orders().filter(received_at__gte=since, received_at__lt=until).order_by("pk")
-        after = 0
+        rows = self._pick_orders().filter(received_at__lt=until).order_by("received_at", "pk")
+        at, after = since, 0
         while True:
             with database_trouble(RemoteUnavailable):
-                found = list(rows.filter(pk__gt=after)[:ORDERS_PER_PAGE])
+                rest = rows.filter(received_at__gte=at).exclude(received_at=at, pk__lte=after)
+                found = list(rest[:ORDERS_PER_PAGE])
             if not found:
                 return
-            after = found[-1].pk
+            at, after = found[-1].received_at, found[-1].pk
             yield Page(records=[sent_order_record(order) for order in found], cursor=str(after))
+
+    def count(self, since: datetime, until: datetime) -> Mapping[SentOrderState, int]:
+        with database_trouble(RemoteUnavailable):
+            rows = self._pick_orders().filter(received_at__gte=since, received_at__lt=until).order_by()
+            numbers: Counter[SentOrderState] = Counter()
+            for status, number in rows.values_list("status").annotate(Count("pk")):
+                numbers[STATES.get(Status(status), SentOrderState.OPEN)] += number
+            # What the WMS refused counts as cancelled here, but not in the hub.
+            return {state: numbers[state] for state in (SentOrderState.OPEN, SentOrderState.SHIPPED)}
 
     def cancel(self, reference: str, reason: str) -> WriteResult:
         """Cancels an order of which nothing was shipped and gives its stock back. Raises ``OutcomeUnknown``."""

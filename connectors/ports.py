@@ -35,6 +35,7 @@ from connectors.records import (
     ProductRecord,
     ProductRules,
     SentOrderRecord,
+    SentOrderState,
     ShipmentRecord,
     TestStep,
     WriteResult,
@@ -65,6 +66,16 @@ class SentOrderSearcher(Protocol):
     def search_sent(self, since: datetime, until: datetime) -> Iterator[Page[SentOrderRecord]]:
         """Every order the warehouse took in from ``since`` until before ``until``, as it is now. Some from before and
         after may be among them. ``Page.cursor`` means nothing."""
+        ...
+
+
+@runtime_checkable
+class SentOrderCounter(Protocol):
+    """A warehouse that can count the hub's orders for less than it takes to list them. Goes with ``SentOrderSearcher``."""
+
+    def count_sent(self, since: datetime, until: datetime) -> Mapping[SentOrderState, int]:
+        """How many of the orders that it took in from ``since`` until before ``until`` are in these states now: only
+        those states that it can count, none where it cannot."""
         ...
 
 

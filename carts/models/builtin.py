@@ -60,6 +60,7 @@ class PickOrder(models.Model):
         constraints = [models.UniqueConstraint(fields=["warehouse", "reference"], name="pick_order_is_unique")]
         indexes = [
             models.Index(fields=["warehouse", "status", "received_at"], name="pick_list"),
+            models.Index(fields=["warehouse", "received_at"], name="pick_order_by_time"),
             models.Index(
                 fields=["warehouse", "received_at"],
                 condition=Q(status__in=["open", "partly_shipped"], acknowledged_at__isnull=True),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
@@ -20,6 +20,7 @@ from connectors.records import (
     ProductRecord,
     ProductRules,
     SentOrderRecord,
+    SentOrderState,
     ShipmentRecord,
     WriteResult,
 )
@@ -59,6 +60,10 @@ class Book(Protocol):
 
     def search(self, since: datetime, until: datetime) -> Iterator[Page[SentOrderRecord]]:
         """Every order that was taken in from ``since`` until before ``until``."""
+        ...
+
+    def count(self, since: datetime, until: datetime) -> Mapping[SentOrderState, int]:
+        """How many of these are in each state."""
         ...
 
     def cancel(self, reference: str, reason: str) -> WriteResult:

@@ -23,6 +23,7 @@ from connectors.ports import (
     ProductReader,
     ProductWriter,
     RefundWriter,
+    SentOrderCounter,
     SentOrderSearcher,
     ShipmentReader,
     StockAdjustmentWriter,
@@ -42,6 +43,7 @@ from connectors.records import (
     ProductRecord,
     ProductRules,
     SentOrderRecord,
+    SentOrderState,
     ShipmentRecord,
     TestStep,
     WriteResult,
@@ -80,6 +82,7 @@ class BuiltinWarehouse(
     OrderChangeWriter,
     RefundWriter,
     SentOrderSearcher,
+    SentOrderCounter,
     StockAdjustmentWriter,
     StockTransferWriter,
     ShipmentReader,
@@ -122,6 +125,9 @@ class BuiltinWarehouse(
 
     def search_sent(self, since: datetime, until: datetime) -> Iterator[Page[SentOrderRecord]]:
         return self.book.search(since, until)
+
+    def count_sent(self, since: datetime, until: datetime) -> Mapping[SentOrderState, int]:
+        return self.book.count(since, until)
 
     def cancel_order(self, cancellation: OutboundCancellation) -> WriteResult:
         return self.book.cancel(cancellation.reference, cancellation.reason)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Sequence
+from datetime import datetime
 from functools import cached_property
 from urllib.parse import urlsplit
 
 from connectors.base import Connector, Environment
 from connectors.budget import Budget
 from connectors.functions import Role
-from connectors.integration_manager import orders, products, selftest, shipments, stock
+from connectors.integration_manager import orders, products, selftest, sent_orders, shipments, stock
 from connectors.integration_manager.client import CartRoverClient
 from connectors.integration_manager.mapping import order_body
 from connectors.integration_manager.options import (
@@ -25,6 +26,7 @@ from connectors.ports import (
     LocationReader,
     OrderWriter,
     ProductReader,
+    SentOrderSearcher,
     ShipmentAcknowledger,
     ShipmentReader,
 )
@@ -35,6 +37,7 @@ from connectors.records import (
     OutboundOrder,
     Page,
     ProductRecord,
+    SentOrderRecord,
     ShipmentRecord,
     TestStep,
     WriteResult,
@@ -45,6 +48,7 @@ class IntegrationManagerWarehouse(
     Connector,
     OrderWriter,
     CancellationWriter,
+    SentOrderSearcher,
     ShipmentReader,
     ShipmentAcknowledger,
     InventoryReader,
@@ -122,6 +126,9 @@ class IntegrationManagerWarehouse(
 
     def find_sent(self, reference: str) -> str | None:
         return orders.find_sent(self.client, reference)
+
+    def search_sent(self, since: datetime, until: datetime) -> Iterator[Page[SentOrderRecord]]:
+        return sent_orders.search_sent(self.client, since, until)
 
     def cancel_order(self, cancellation: OutboundCancellation) -> WriteResult:
         return orders.cancel(self.client, cancellation)

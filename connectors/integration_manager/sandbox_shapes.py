@@ -41,7 +41,7 @@ def order_row(order: Row, warehouse: str, *, extras: bool) -> Row:
         "created_date_time": stamp(order["created"]),
         "updated_date_time": stamp(order["updated"]),
         "delivered_to_wms_date": stamp(order["delivered"]),
-        "sending_canceled": "N",
+        "sending_canceled": order.get("sending_canceled", "N"),
         "shipping_pickup_canceled": "N",
         "on_hold": "N",
         "num_failed_sends": "0",

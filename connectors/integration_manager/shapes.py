@@ -165,6 +165,9 @@ class Order(Record):
     cust_ref_original: Loose = NOTHING
     cust_po_no: Loose = NOTHING
     order_status: Loose = NOTHING
+    sending_canceled: Loose = NOTHING
+    grand_total: Loose = NOTHING
+    created_date_time: Loose = NOTHING
     updated_date_time: Loose = NOTHING
     error_msg: Loose = NOTHING
     extra_fields: Loose = NOTHING

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from decimal import Decimal
 from enum import StrEnum
 
 
@@ -17,9 +18,11 @@ class SentOrderState(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SentOrderRecord:
-    """``reference`` is the one the hub sent it under."""
+    """``reference`` is the one the hub sent it under. ``total`` is the order's total as the hub sent it, where the
+    warehouse keeps just that; None where it keeps none, or makes one of its own (its own taxes, for example)."""
 
     reference: str
     remote_id: str
     state: SentOrderState
     remote_status: str = ""
+    total: Decimal | None = None

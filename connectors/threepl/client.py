@@ -16,6 +16,7 @@ from connectors.threepl.wire import decoded, folded, rows_of, total_of
 
 CLOSED_ORDERS_PER_PAGE = 100
 ORDERS_PER_PAGE = 100
+SENT_ORDERS_PER_PAGE = 500
 STOCK_ROWS_PER_PAGE = 500
 ITEMS_PER_PAGE = 100
 FACILITIES_PER_PAGE = 100
@@ -130,6 +131,25 @@ class ThreePLClient:
 
     def count_orders(self) -> int | None:
         return total_of(folded(decoded(self.session.get("orders", {"rql": self.own(), "pgsiz": 1, "pgnum": 1}))))
+
+    def orders_made(self, since: str, until: str) -> Iterator[Rows]:
+        """Orders made from ``since`` until before ``until`` (the warehouse's own time), without their items; all of them
+        where the API cannot tell."""
+        params = {"detail": "SavedElements", "rql": self.own()}
+        made = {"rql": self.made(since, until), "sort": "readonly.creationdate"}
+        return self.pages("orders", SENT_ORDERS_PER_PAGE, params, made)
+
+    def count_open(self, since: str, until: str) -> int | None:
+        """Those among them that are not closed; None where the API cannot tell."""
+        rql = f"{self.made(since, until)};readonly.isclosed==false"
+        try:
+            answer = self.session.get("orders", {"rql": rql, "detail": "None", "pgsiz": 1, "pgnum": 1})
+        except RecordRefused:
+            return None
+        return total_of(folded(decoded(answer)))
+
+    def made(self, since: str, until: str) -> str:
+        return self.own(f"readonly.creationdate=ge={value(since)}", f"readonly.creationdate=lt={value(until)}")
 
     def closed_orders(self, since: str) -> Iterator[Rows]:
         """Orders that the warehouse closed at ``since`` or later (its own time; "" = all), oldest first, with items and

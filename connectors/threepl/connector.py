@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
 from functools import cached_property
 from urllib.parse import urlsplit
 
@@ -17,6 +18,8 @@ from connectors.ports import (
     OrderWriter,
     ProductReader,
     RefundWriter,
+    SentOrderCounter,
+    SentOrderSearcher,
     ShipmentReader,
     StockAdjustmentWriter,
 )
@@ -31,11 +34,13 @@ from connectors.records import (
     OutboundStockAdjustment,
     Page,
     ProductRecord,
+    SentOrderRecord,
+    SentOrderState,
     ShipmentRecord,
     TestStep,
     WriteResult,
 )
-from connectors.threepl import catalogue, orders, receivers, selftest, shipments, stock
+from connectors.threepl import catalogue, orders, receivers, selftest, sent_orders, shipments, stock
 from connectors.threepl.client import ThreePLClient, ThreePLSession
 from connectors.threepl.options import DOMAIN, ThreePLCredentials, ThreePLOptions
 from connectors.threepl.tokens import keeper_for
@@ -48,6 +53,8 @@ class ThreePLConnector(
     CancellationWriter,
     RefundWriter,
     StockAdjustmentWriter,
+    SentOrderSearcher,
+    SentOrderCounter,
     ShipmentReader,
     OrderAnswerReader,
     InventoryReader,
@@ -105,6 +112,12 @@ class ThreePLConnector(
 
     def find_sent(self, reference: str) -> str | None:
         return orders.order_id_of(self.client, reference) or None
+
+    def search_sent(self, since: datetime, until: datetime) -> Iterator[Page[SentOrderRecord]]:
+        return sent_orders.search_sent(self.client, self.options, since, until)
+
+    def count_sent(self, since: datetime, until: datetime) -> Mapping[SentOrderState, int]:
+        return sent_orders.count_sent(self.client, self.options, since, until)
 
     def change_order(self, change: OutboundOrderChange) -> WriteResult:
         return orders.change(self.client, self.options, change)

@@ -3,7 +3,8 @@ counts and transfers are booked there."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
 from functools import cached_property
 
 from connectors.base import Connector, Environment
@@ -16,6 +17,8 @@ from connectors.ports import (
     OrderWriter,
     ProductReader,
     RefundWriter,
+    SentOrderCounter,
+    SentOrderSearcher,
     ShipmentReader,
     StockAdjustmentWriter,
     StockTransferWriter,
@@ -31,6 +34,8 @@ from connectors.records import (
     OutboundStockTransfer,
     Page,
     ProductRecord,
+    SentOrderRecord,
+    SentOrderState,
     ShipmentRecord,
     TestStep,
     WriteResult,
@@ -44,6 +49,7 @@ from connectors.tryton.options import TrytonCredentials, TrytonOptions
 from connectors.tryton.parties import Parties
 from connectors.tryton.sale_values import SaleValues
 from connectors.tryton.sales import Sales
+from connectors.tryton.sent_sales import SentSales
 from connectors.tryton.shipments import Shipments
 from connectors.tryton.stocktakes import Stocktakes
 from connectors.tryton.transfers import Transfers
@@ -57,6 +63,8 @@ class TrytonConnector(
     CancellationWriter,
     OrderChangeWriter,
     RefundWriter,
+    SentOrderSearcher,
+    SentOrderCounter,
     ShipmentReader,
     InventoryReader,
     ProductReader,
@@ -140,6 +148,14 @@ class TrytonConnector(
 
     def find_sent(self, reference: str) -> str | None:
         return self.sales.find_sent(reference)
+
+    def search_sent(self, since: datetime, until: datetime) -> Iterator[Page[SentOrderRecord]]:
+        return SentSales(self.client, self.company, self.options.mark).pages(since, until)
+
+    def count_sent(self, since: datetime, until: datetime) -> Mapping[SentOrderState, int]:
+        """Open ones only: whether all shipments of a sale have left, or were cancelled, cannot be asked for in one count."""
+        sent = SentSales(self.client, self.company, self.options.mark)
+        return {SentOrderState.OPEN: sent.count_open(since, until)}
 
     def cancel_order(self, cancellation: OutboundCancellation) -> WriteResult:
         return self.sales.cancel(cancellation)

@@ -11,6 +11,8 @@ class Capability(StrEnum):
     ORDERS = "takes orders"
     CANCELLATIONS = "cancels orders"
     CHANGES = "changes orders that were sent"
+    SENT_ORDERS = "lists the orders that it was sent"
+    COUNTED_ORDERS = "counts the orders that it was sent"
     SHIPMENTS = "tells shipments"
     INVENTORY = "tells stock"
     LOCATIONS = "tells its locations"
@@ -42,6 +44,8 @@ PORTS: dict[Capability, type] = {
     Capability.ORDERS: ports.OrderWriter,
     Capability.CANCELLATIONS: ports.CancellationWriter,
     Capability.CHANGES: ports.OrderChangeWriter,
+    Capability.SENT_ORDERS: ports.SentOrderSearcher,
+    Capability.COUNTED_ORDERS: ports.SentOrderCounter,
     Capability.SHIPMENTS: ports.ShipmentReader,
     Capability.INVENTORY: ports.InventoryReader,
     Capability.LOCATIONS: ports.LocationReader,

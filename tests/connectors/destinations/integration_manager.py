@@ -27,6 +27,7 @@ class IntegrationManagerDestination(Destination):
     key = "integration_manager"
     lacks = {
         Capability.CHANGES: "An order that was sent cannot be changed by the CartRover API.",
+        Capability.COUNTED_ORDERS: "Its lists are counted, but nobody says what their dates mean.",
         Capability.PRODUCT_DETAILS: NO_CALL,
         Capability.ADJUSTMENTS: NO_CALL,
         Capability.TRANSFERS: NO_CALL,
