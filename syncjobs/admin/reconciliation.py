@@ -10,30 +10,41 @@ from typing import Any
 from django import forms
 from django.contrib import admin, messages
 from django.db.models import Count, QuerySet
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, StreamingHttpResponse
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect, StreamingHttpResponse
 from django.urls import URLPattern, path, reverse
 from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from unfold.decorators import display
 
-from carts.admin.base import CartFilter, MerchantFilter, PageAdmin, PersonAction, person
+from carts.admin.base import (
+    MOST_NAMES_SHOWN,
+    CartFilter,
+    MerchantFilter,
+    PageAdmin,
+    PersonAction,
+    person,
+    report_refusals,
+)
 from carts.admin.csv_download import stream_csv
 from carts.admin.filters import StateFilter, start_of
 from carts.admin.scoping import scoped
-from carts.badges import clock, state_badge
+from carts.badges import clock, count_of, state_badge
 from carts.forms.fields import DateInput, HubForm, ReasonForm
 from carts.models import Cart
 from connectors.functions import Function
 from connectors.ports import OrderSearcher
 from syncjobs.models import Mismatch, Reconciliation, Run
 from syncjobs.reconciliation import PeriodInvalid, accept, default_period, request_reconciliation
-from syncjobs.reconciliation_fixes import CAN_BE_FIXED, NotFixed, fix
+from syncjobs.reconciliation_fixes import CAN_BE_FIXED, NotFixed, fix, fix_all
 
 State = Mismatch.State
 TONES = {State.OPEN: "warn", State.FIXING: "info", State.GONE: "good", State.ACCEPTED: "quiet"}
 TREND_DAYS = 30
-CSV_HEADER = ("Cart", "Cause", "Subject", "Here", "There", "State", "First seen", "Last seen", "Settled by", "Note")
+CSV_HEADER = (
+    *("Cart", "Cause", "Subject", "Here", "There", "Other side", "State", "Age in days", "First seen", "Last seen"),
+    *("Settled by", "Note"),
+)
 
 
 def fix_one(row: Mismatch, actor: str, data: dict[str, Any]) -> str:
@@ -82,7 +93,7 @@ class PeriodForm(HubForm):
 class MismatchAdmin(PageAdmin):
     merchant_path = "cart__merchant"
     page_template = "admin/hub/mismatch.html"
-    list_display = ("what", "cause_word", "here_value", "there_value", "status_word", "cart_name", "age")
+    list_display = ("what", "cause_word", "here_value", "there_value", "other_side", "status_word", "cart_name", "age")
     list_filter = (MismatchStateFilter, CauseFilter, CartFilter, MerchantFilter)
     list_select_related = ("cart",)
     search_fields = ("label", "subject")
@@ -134,6 +145,10 @@ class MismatchAdmin(PageAdmin):
     def there_value(self, row: Mismatch) -> str:
         return row.there
 
+    @display(description="Other side", ordering="place")
+    def other_side(self, row: Mismatch) -> str:
+        return row.place
+
     @display(description="State", ordering="state")
     def status_word(self, row: Mismatch) -> SafeString:
         shown = state_badge(row.state, row.get_state_display(), TONES[State(row.state)])
@@ -158,7 +173,13 @@ class MismatchAdmin(PageAdmin):
             .order_by("-total")
         ]
         reports = scoped(Reconciliation.objects.select_related("cart"), request.user, self.merchant_path)
-        context = {"title": "Reconciliation", "causes": causes, "reports": list(reports[:5]), "trend": trend(reports)}
+        context = {
+            "title": "Reconciliation",
+            "causes": causes,
+            "reports": list(reports[:5]),
+            "trend": trend(reports),
+            "can_fix": any(cause["key"] in CAN_BE_FIXED for cause in causes),
+        }
         page: HttpResponse = super().changelist_view(request, {**context, **(extra_context or {})})
         return page
 
@@ -170,6 +191,7 @@ class MismatchAdmin(PageAdmin):
         own = [
             path("compare/", self.guarded(self.compare_view), name=self.url_name("compare")),
             path("export/", self.guarded(self.export_view), name=self.url_name("export")),
+            path("fix-all/", self.guarded(self.fix_all_view), name=self.url_name("fix_all")),
         ]
         return own + super().get_urls()
 
@@ -177,6 +199,27 @@ class MismatchAdmin(PageAdmin):
         """Every mismatch that fits the list's search and filters."""
         rows = self.get_changelist_instance(request).get_queryset(request)
         return stream_csv("mismatches", CSV_HEADER, csv_rows(rows))
+
+    def fix_all_view(self, request: HttpRequest) -> HttpResponse:
+        """Every open mismatch that fits the list's search and filters, one cause or all: GET asks, POST acts."""
+        if not self.has_change_permission(request):
+            raise Http404("There is no such page.")
+        back = f"{self.list_link()}?{request.GET.urlencode()}"
+        rows = self.get_changelist_instance(request).get_queryset(request)
+        rows = rows.filter(state=State.OPEN, cause__in=CAN_BE_FIXED)
+        if request.method != "POST":
+            return self.ask(
+                request, self.action_named("fix"), None, list(rows[:MOST_NAMES_SHOWN]), rows.count(), back=back
+            )
+        outcome = fix_all(rows, person(request))
+        if outcome.done:
+            messages.success(request, f"{count_of(outcome.done, *self.noun)} being mended.")
+        if outcome.left:
+            messages.info(request, f"{count_of(outcome.left, *self.noun)} are left: choose Fix all again.")
+        if not outcome.done and not outcome.refused:
+            messages.info(request, "There is nothing among these that can be mended from here.")
+        report_refusals(request, outcome.refused)
+        return HttpResponseRedirect(back)
 
     def compare_view(self, request: HttpRequest) -> HttpResponse:
         """Asks for a comparison: which cart, which days; then its progress."""
@@ -245,7 +288,9 @@ def csv_rows(rows: QuerySet[Mismatch]) -> Iterator[tuple[object, ...]]:
             row.label,
             row.here,
             row.there,
+            row.place,
             row.get_state_display(),
+            (row.last_seen_at - row.first_seen_at).days,
             timezone.localtime(row.first_seen_at).isoformat(timespec="seconds"),
             timezone.localtime(row.last_seen_at).isoformat(timespec="seconds"),
             row.settled_by,

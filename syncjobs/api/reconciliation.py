@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import django_filters
 from django.db.models import QuerySet
 from drf_spectacular.utils import extend_schema
@@ -17,12 +19,15 @@ from carts.api.scoping import MerchantScopedMixin, ScopedRelatedField, actor_of
 from carts.models import Cart
 from connectors.functions import Function
 from syncjobs.models import Mismatch, Reconciliation, Run
-from syncjobs.reconciliation import PeriodInvalid, accept, request_reconciliation
-from syncjobs.reconciliation_fixes import NotFixed, fix
+from syncjobs.reconciliation import PeriodInvalid, accept, accept_all, request_reconciliation
+from syncjobs.reconciliation_fixes import NotFixed, fix, fix_all
+
+MOST_TOLD = 20
 
 
 class ReconciliationSerializer(HubSerializer):
-    """One comparison. `counts` says what was looked at, `found` how many things did not agree."""
+    """One comparison. `counts` says what was looked at, `left_out` in sentences what was not, and why, `found` how many
+    things did not agree, `error` why it did not get to its end yet."""
 
     class Meta:
         model = Reconciliation
@@ -37,7 +42,9 @@ class ReconciliationSerializer(HubSerializer):
             "requested_at",
             "finished_at",
             "counts",
+            "left_out",
             "found",
+            "error",
         ]
         read_only_fields = fields
 
@@ -83,7 +90,8 @@ class ReconciliationViewSet(MerchantScopedMixin, viewsets.ReadOnlyModelViewSet[R
 
 
 class MismatchSerializer(HubSerializer):
-    """Something that cart, hub and warehouse say differently: `here` is the hub's word, `there` the other side's."""
+    """Something that cart, hub and warehouse say differently: `here` is the hub's word, `there` the other side's, which
+    `place` names."""
 
     class Meta:
         model = Mismatch
@@ -95,8 +103,10 @@ class MismatchSerializer(HubSerializer):
             "subject",
             "label",
             "order",
+            "placed_at",
             "here",
             "there",
+            "place",
             "state",
             "first_seen_at",
             "last_seen_at",
@@ -109,6 +119,27 @@ class MismatchSerializer(HubSerializer):
 
 class AcceptSerializer(serializers.Serializer[None]):
     reason = serializers.CharField(max_length=300, help_text="Why it can stay as it is.")
+
+
+class WhichSerializer(serializers.Serializer[None]):
+    """Which open mismatches: of one cause and one cart where given, else all."""
+
+    cause = serializers.ChoiceField(choices=Mismatch.Cause.choices, required=False)
+    cart = serializers.IntegerField(required=False)
+
+
+class AcceptManySerializer(WhichSerializer, AcceptSerializer):
+    pass
+
+
+class FixedSerializer(serializers.Serializer[None]):
+    fixed = serializers.IntegerField()
+    refused = serializers.ListField(child=serializers.CharField(), help_text="Why not, of the first twenty.")
+    left = serializers.IntegerField(help_text="Mismatches beyond the first thousand: call again.")
+
+
+class AcceptedSerializer(serializers.Serializer[None]):
+    accepted = serializers.IntegerField()
 
 
 class MismatchFilter(django_filters.FilterSet):
@@ -129,8 +160,27 @@ class MismatchViewSet(
     filterset_class = MismatchFilter
     serializer_class = MismatchSerializer
 
-    def get_queryset(self) -> QuerySet[Mismatch]:
-        return super().get_queryset()
+    def which(self, given: dict[str, Any]) -> QuerySet[Mismatch]:
+        chosen = {name: given[name] for name in ("cause", "cart") if name in given}
+        return self.get_queryset().filter(state=Mismatch.State.OPEN, **chosen)
+
+    @extend_schema(request=WhichSerializer, responses={200: FixedSerializer})
+    @action(detail=False, methods=["post"], url_path="fix-all", filter_backends=(), pagination_class=None)
+    def fix_all(self, request: Request) -> Response:
+        """Mends all open ones, or those of one cause, a thousand at a time. What only a person can decide is left."""
+        given = WhichSerializer(data=request.data)
+        given.is_valid(raise_exception=True)
+        outcome = fix_all(self.which(given.validated_data), actor_of(request))
+        return Response({"fixed": outcome.done, "refused": outcome.refused[:MOST_TOLD], "left": outcome.left})
+
+    @extend_schema(request=AcceptManySerializer, responses={200: AcceptedSerializer})
+    @action(detail=False, methods=["post"], url_path="accept-all", filter_backends=(), pagination_class=None)
+    def accept_all(self, request: Request) -> Response:
+        """Leaves all open ones, or those of one cause, as they are."""
+        given = AcceptManySerializer(data=request.data)
+        given.is_valid(raise_exception=True)
+        wanted = given.validated_data
+        return Response({"accepted": accept_all(self.which(wanted), wanted["reason"], actor_of(request))})
 
     @extend_schema(request=None, responses={200: MismatchSerializer, 409: ProblemSerializer})
     @action(detail=True, methods=["post"])

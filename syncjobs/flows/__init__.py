@@ -25,7 +25,7 @@ FLOWS: dict[tuple[Role, Function], str] = {
     (Role.CART, Function.PRODUCT_DETAIL_SYNC): "syncjobs.flows.product_sync.push_products",
     (Role.CART, Function.STOCK_ADJUSTMENT_SYNC): "syncjobs.flows.consignments.pull_consignments",
     (Role.CART, Function.STOCK_TRANSFER_SYNC): "syncjobs.flows.consignments.pull_consignments",
-    (Role.CART, Function.RECONCILIATION): "syncjobs.flows.reconciliation.reconcile",
+    (Role.CART, Function.RECONCILIATION): "syncjobs.flows.reconciliation.comparison.reconcile",
     (Role.WAREHOUSE, Function.ORDER_SENDING): "syncjobs.flows.sending.deliver_orders",
     (Role.WAREHOUSE, Function.ORDER_CANCELLATION_SENDING): "syncjobs.flows.sending.deliver_cancellations",
     (Role.WAREHOUSE, Function.REFUND_SENDING): "syncjobs.flows.sending.deliver_refunds",

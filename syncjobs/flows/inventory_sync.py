@@ -215,11 +215,11 @@ def find_differences(context: RunContext, places: Sequence[Location]) -> list[Di
     return [one for one in found.values() if sku_key(one.sku) not in still]
 
 
-def differences_of(context: RunContext, places: Sequence[Location], levels: dict[str, Decimal]) -> list[Difference]:
+def differences_of(cart: Cart, places: Sequence[Location], levels: dict[str, Decimal]) -> list[Difference]:
     """The same for levels that were just read (by the cart's product id) and are not stored: for Reconciliation."""
-    expected = ExpectedStock.load(context.cart, places)
+    expected = ExpectedStock.load(cart, places)
     found: dict[int, Difference] = {}
-    for row in candidates(context.cart, places).filter(product__external_id__in=list(levels)):
+    for row in candidates(cart, places).filter(product__external_id__any_of=list(levels)):
         row.level = levels[row.product.external_id]
         add_difference(found, row, expected)
     return list(found.values())

@@ -10,12 +10,13 @@ from syncjobs.models.runs import Run
 
 
 class Reconciliation(models.Model):
-    """One comparison of one cart over one period, made by a run. ``counts`` says what was looked at."""
+    """One comparison of one cart over one period, made by a run. ``counts`` says what was looked at, ``left_out`` in
+    sentences what was not, and why. ``progress`` is where the next slice of the run goes on; ``error`` why the last try
+    did not get to the end."""
 
     class State(models.TextChoices):
         QUEUED = "queued", "Queued"
         DONE = "done", "Done"
-        FAILED = "failed", "Failed"
 
     cart = models.ForeignKey(Cart, on_delete=models.CASCADE, related_name="reconciliations")
     run = models.ForeignKey(Run, on_delete=models.SET_NULL, null=True, blank=True, related_name="reconciliations")
@@ -26,7 +27,9 @@ class Reconciliation(models.Model):
     requested_at = models.DateTimeField(auto_now_add=True)
     finished_at = models.DateTimeField(null=True, blank=True)
     counts = models.JSONField(default=dict, blank=True)
+    left_out = models.JSONField(default=list, blank=True, help_text="What was not compared, and why.")
     found = models.PositiveIntegerField(default=0, help_text="How many things did not agree.")
+    progress = models.JSONField(default=dict, blank=True)
     error = models.TextField(blank=True, default="")
 
     class Meta:
@@ -52,8 +55,12 @@ class Mismatch(models.Model):
         ALIVE_AT_WAREHOUSE = "alive_at_warehouse", "Cancelled here, alive at the warehouse"
         CANCELLED_AT_WAREHOUSE = "cancelled_at_warehouse", "Cancelled at the warehouse, alive here"
         SHIPPED_AT_WAREHOUSE = "shipped_at_warehouse", "Shipped, but not known here"
+        ARRIVED_UNKNOWN = "arrived_unknown", "At the warehouse, but not known here"
+        TOTAL_AT_WAREHOUSE = "total_at_warehouse", "Totals differ at the warehouse"
         NOT_CONFIRMED = "not_confirmed", "Shipped, but the cart was not told"
         STOCK_DIFFERS = "stock_differs", "Stock differs"
+        RETAIL_PRICE_DIFFERS = "retail_price", "Retail price differs"
+        SUPPLY_PRICE_DIFFERS = "supply_price", "Supply price differs"
 
     class State(models.TextChoices):
         OPEN = "open", "Open"
@@ -66,9 +73,15 @@ class Mismatch(models.Model):
         Reconciliation, on_delete=models.SET_NULL, null=True, blank=True, related_name="mismatches"
     )
     cause = models.CharField(max_length=30, choices=Cause.choices)
-    subject = models.CharField(max_length=200, help_text="The order's id in the cart, or the SKU.")
+    subject = models.CharField(
+        max_length=200, help_text="The order's id in the cart, the SKU, or the product's id in the cart (prices)."
+    )
     label = models.CharField(max_length=200, help_text="The order's number, or the SKU.")
     order = models.ForeignKey(Order, on_delete=models.CASCADE, null=True, blank=True, related_name="mismatches")
+    placed_at = models.DateTimeField(null=True, blank=True, help_text="When the order was placed.")
+    place = models.CharField(
+        max_length=200, blank=True, help_text="The other side: the cart or the warehouse; for stock also the location."
+    )
     here = models.CharField(max_length=200, blank=True, help_text="What the hub says.")
     there = models.CharField(max_length=200, blank=True, help_text="What the cart or the warehouse says.")
     state = models.CharField(max_length=10, choices=State.choices, default=State.OPEN)
@@ -91,6 +104,7 @@ class Mismatch(models.Model):
         indexes = [
             models.Index(fields=["cart", "state", "cause"], name="mismatch_by_cause"),
             models.Index(fields=["last_seen_at"], name="mismatch_age"),
+            models.Index(fields=["report", "cause"], name="mismatch_by_report"),
         ]
 
     def __str__(self) -> str:

@@ -14,11 +14,13 @@ from django.urls import reverse
 from django.utils import timezone
 
 from carts import order_flow
-from carts.models import Alert, ApiToken, FunctionSetting, Order, OrderLine, PickOrder
+from carts.models import Alert, ApiToken, FunctionSetting, Order, OrderChange, OrderLine, PickOrder, StockLevel
+from carts.remote import open_connector
 from connectors.functions import Function
 from syncjobs.models import ApiCall, Delivery, Mismatch, Reconciliation, Run
 from syncjobs.reconciliation import accept, request_reconciliation
 from syncjobs.reconciliation_fixes import NotFixed, fix
+from syncjobs.schedule import schedule_of
 from tests.admin.worlds import make_user
 from tests.engine.conftest import World
 
@@ -32,7 +34,32 @@ def store(world: World) -> World:
         world.sell(sale_date=timezone.now() - 2 * HOUR)
     world.download()
     world.deliver()
+    world.sync_stock()
+    let_time_pass()
     return world
+
+
+def let_time_pass() -> None:
+    """As if nothing had happened for an hour: what was sent has arrived, what is synced is synced."""
+    Order.objects.update(updated_at=timezone.now() - HOUR)
+    StockLevel.objects.update(changed_at=timezone.now() - HOUR)
+
+
+FEEDS: dict[Function, Any] = {
+    Function.ORDER_DOWNLOAD: lambda connector, cursor: connector.read_orders(cursor),
+    Function.INVENTORY_SYNC: lambda connector, cursor: connector.read_levels(cursor),
+}
+
+
+def miss(world: World, function: Function) -> None:
+    """As if the feed had been read to its end, and what it told had got lost: nothing is on its way any more."""
+    schedule = schedule_of(world.cart, function)
+    connector = open_connector(world.cart)
+    for page in FEEDS[function](connector, schedule.cursor):
+        schedule.cursor = page.cursor
+    connector.close()
+    schedule.last_success_at = timezone.now()
+    schedule.save()
 
 
 def compare(world: World) -> list[Mismatch]:
@@ -76,6 +103,8 @@ def test_an_order_that_never_came_is_found_and_pulled(store: World) -> None:
 def test_a_cancellation_that_was_missed_is_found_and_taken_in(store: World) -> None:
     order = some_order()
     store.store.void_sale(order.external_id)
+    assert causes(store) == [], "the feed will tell it: it is on its way"
+    miss(store, Function.ORDER_DOWNLOAD)
     (row,) = compare(store)
     assert (row.cause, row.label) == ("cancelled_at_cart", order.number)
     fix(row, "pat")
@@ -119,6 +148,8 @@ def test_an_order_that_waits_too_long_is_found(world: World) -> None:
     world.download()
     assert causes(world) == [], "it came a moment ago"
     Order.objects.update(stored_at=timezone.now() - HOUR)
+    assert causes(world) == [], "something happened to it a moment ago"
+    let_time_pass()
     assert [cause for cause, _ in causes(world)] == ["not_sent"]
 
 
@@ -136,6 +167,9 @@ def test_shipped_at_the_warehouse_but_not_known_here(store: World) -> None:
     order = some_order()
     pick = PickOrder.objects.get(reference=order.reference)
     store.book.ship(pick)
+    assert causes(store) == [], "Shipment Pickup will fetch it"
+    pickup = FunctionSetting.objects.filter(connection=store.warehouse, function=Function.SHIPMENT_PICKUP)
+    pickup.update(is_on=False)  # then nobody fetches it
     (row,) = compare(store)
     assert row.cause == "shipped_at_warehouse"
     fix(row, "pat")
@@ -146,9 +180,13 @@ def test_shipped_at_the_warehouse_but_not_known_here(store: World) -> None:
 def test_stock_that_differs_shows_what_should_be_there(store: World) -> None:
     product = store.product(3)
     store.stock(product["sku"], 40)
+    assert causes(store) == [], "the warehouse's figure is new: Inventory Sync writes it next"
     store.sync_stock()
     assert causes(store) == []
     store.store.set_level(product["id"], store.outlet["id"], Decimal(7))
+    assert causes(store) == [], "Inventory Sync will see it"
+    let_time_pass()
+    miss(store, Function.INVENTORY_SYNC)
     (row,) = compare(store)
     assert (row.cause, row.label, row.here, row.there) == ("stock_differs", product["sku"], "40", "7")
     assert "Inventory Sync" in fix(row, "pat")
@@ -253,6 +291,60 @@ def test_the_screen_and_rest(store: World, client: Client) -> None:
         f"/api/v1/mismatches/{row.pk}/accept/", {"reason": "ok"}, content_type="application/json", headers=headers
     )
     assert again.status_code == 409
+
+
+def test_many_at_once_on_the_screen_and_over_rest(store: World, client: Client) -> None:
+    Order.objects.update(total=1, version=0)
+    some = some_order()
+    PickOrder.objects.filter(reference=some.reference).update(reference="gone")
+    Order.objects.filter(pk=some.pk).update(external_id="gone", reference="gone")
+    assert {row.cause for row in compare(store)} == {"total_differs", "missing_at_cart", "missing_here"}
+    client.force_login(make_user("pat", store.merchant))
+    address = f"{reverse('admin:syncjobs_mismatch_fix_all')}?state=open&cause=total_differs"
+    assert "2 mismatches" in client.get(address).content.decode()
+    assert Mismatch.objects.filter(state="fixing").count() == 0, "a question changes nothing"
+    client.post(address)
+    assert list(Mismatch.objects.filter(state="fixing").values_list("cause", flat=True)) == ["total_differs"] * 2
+    store.deliver()
+    assert "total_differs" not in {row.cause for row in compare(store)}
+
+    _, secret = ApiToken.issue(store.merchant)
+    headers: Any = {"Authorization": f"Bearer {secret}", "Content-Type": "application/json"}
+
+    def post(what: str, body: Any) -> Any:
+        return client.post(f"/api/v1/mismatches/{what}/", body, content_type="application/json", headers=headers)
+
+    assert post("fix-all", {"cause": "missing_here"}).json() == {"fixed": 1, "refused": [], "left": 0}
+    assert post("fix-all", {}).json() == {"fixed": 0, "refused": [], "left": 0}, "the rest is for a person"
+    assert post("accept-all", {"cause": "missing_at_cart"}).status_code == 400
+    assert post("accept-all", {"cart": store.cart.pk, "reason": "Test sale."}).json() == {"accepted": 1}
+    assert not Mismatch.objects.filter(state="open").exists()
+    assert Alert.objects.get(kind="reconciliation").status == Alert.Status.RESOLVED
+
+
+def test_an_order_whose_change_is_held_is_decided_on_its_own_page(store: World) -> None:
+    order = some_order()
+    Order.objects.filter(pk=order.pk).update(total=1, version=0)
+    (row,) = compare(store)
+    OrderChange.objects.create(order=order, version=9, reference="c", status="held", content={})
+    with pytest.raises(NotFixed, match="order's page"):
+        fix(row, "pat")
+    assert causes(store) == [("total_differs", order.number)], "not decided: it stays"
+
+
+def test_a_shipment_that_the_cart_was_not_told_of_is_told_again(store: World) -> None:
+    order = some_order()
+    Order.objects.filter(pk=order.pk).update(
+        status=Order.Status.SHIPPED, shipped_at=timezone.now() - HOUR, updated_at=timezone.now() - HOUR
+    )
+    FunctionSetting.objects.update_or_create(
+        connection=store.cart, function=Function.SHIPMENT_CONFIRMATION, defaults={"is_on": True, "minutes": 0}
+    )
+    (row,) = compare(store)
+    assert (row.cause, row.there, row.place) == ("not_confirmed", "not told", str(store.cart))
+    assert "told" in fix(row, "pat")
+    Order.objects.filter(pk=order.pk).update(status=Order.Status.CONFIRMED)
+    assert causes(store) == []
 
 
 def test_asking_on_the_screen(store: World, client: Client) -> None:

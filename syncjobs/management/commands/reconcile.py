@@ -52,9 +52,11 @@ class Command(BaseCommand):
             raise CommandError("The comparison is not finished. Look at the sync history.")
         looked_at = ", ".join(f"{name.replace('_', ' ')}: {number}" for name, number in report.counts.items())
         self.stdout.write(f"Compared {report.since:%Y-%m-%d %H:%M} to {report.until:%Y-%m-%d %H:%M} UTC ({looked_at}).")
+        for sentence in report.left_out:
+            self.stdout.write(sentence)
         rows = Mismatch.objects.filter(cart=cart, state=Mismatch.State.OPEN)
-        for row in rows:
+        for row in rows.iterator(chunk_size=1000):
             self.stdout.write(f"  {row.label}: {row.get_cause_display()} (hub: {row.here}; there: {row.there})")
-        if rows:
+        if rows.exists():
             sys.exit(1)
         self.stdout.write("Everything agrees.")
