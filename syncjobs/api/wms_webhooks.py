@@ -90,7 +90,7 @@ class NewSecretSerializer(serializers.Serializer[None]):
     )
 
 
-class SecretSerializer(serializers.Serializer[None]):
+class SecretSerializer(serializers.Serializer[dict[str, Any]]):
     """Shown this once."""
 
     secret = serializers.CharField()
@@ -164,4 +164,4 @@ class WebhookSecretMixin:
             raise Conflict(f"{warehouse} is no REST warehouse: nothing is sent to its WMS.")
         hours = timedelta(hours=given.validated_data["old_valid_hours"])
         secret, endpoint = wms_secrets.replace_secret(warehouse.pk, hours)
-        return Response(SecretSerializer({"secret": secret, "old_valid_until": endpoint.old_valid_until}).data)
+        return Response(SecretSerializer(instance={"secret": secret, "old_valid_until": endpoint.old_valid_until}).data)
