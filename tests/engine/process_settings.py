@@ -4,6 +4,7 @@ from connectors.registry import CONNECTORS
 from integration_manager.settings import *  # noqa: F403
 
 CONNECTORS["http_warehouse"] = "tests.engine.http_warehouse.HttpWarehouse"
+CONNECTORS["changing_warehouse"] = "tests.engine.http_warehouse.ChangingWarehouse"
 WORKER_TIMING = {
     "lease": 2.0,
     "beat": 0.2,

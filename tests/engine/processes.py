@@ -147,12 +147,12 @@ class Worker:
 class Hub:
     """A hub whose warehouse is a real remote, and its worker processes."""
 
-    def __init__(self, server: WarehouseServer) -> None:
+    def __init__(self, server: WarehouseServer, connector: str = KEY) -> None:
         self.server = server
         self.workers: list[Worker] = []
         self.merchant: Merchant = make_merchant()
         self.warehouse: Warehouse = Warehouse.objects.create(
-            merchant=self.merchant, name="Remote", connector=KEY, is_active=True, options={"url": server.url}
+            merchant=self.merchant, name="Remote", connector=connector, is_active=True, options={"url": server.url}
         )
         Location.objects.create(warehouse=self.warehouse, name="Here", external_id="here", is_default=True)
         finish_new_connection(self.warehouse)
