@@ -381,7 +381,7 @@ class _Connection(socketserver.StreamRequestHandler):
         with contextlib.suppress(ConnectionError, TimeoutError, OSError):
             try:
                 while True:
-                    request = read_request(self.rfile, self.request, sandbox.now())
+                    request = read_request(self.rfile, self.request, sandbox.now)
                     if request is None or not sandbox._serve(request, self.request):
                         return
             except BadMessage as error:

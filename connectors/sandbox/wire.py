@@ -6,7 +6,7 @@ Only what a well-behaved client sends: a request line, headers, and a body of kn
 from __future__ import annotations
 
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
@@ -103,13 +103,15 @@ class Response:
         return cls(status, text.encode(), HTML_TYPE, named)
 
 
-def read_request(source: BufferedIOBase, sink: socket.socket, now: datetime) -> Request | None:
-    """The next request of a connection; None when the client closed it. Raises ``BadMessage``."""
+def read_request(source: BufferedIOBase, sink: socket.socket, now: Callable[[], datetime]) -> Request | None:
+    """The next request of a connection, however long it takes to come; None when the client closed it. ``now`` is asked
+    when it is there. Raises ``BadMessage``."""
     line = source.readline(LONGEST_LINE)
     while line in (b"\r\n", b"\n"):
         line = source.readline(LONGEST_LINE)
     if not line:
         return None
+    at = now()
     words = line.decode("latin-1").split()
     if len(words) != 3 or not words[2].startswith("HTTP/1."):
         raise BadMessage("The request line is not HTTP/1.")
@@ -125,7 +127,7 @@ def read_request(source: BufferedIOBase, sink: socket.socket, now: datetime) -> 
         query=parse_qs(target.query, keep_blank_values=True),
         headers=headers,
         body=read_body(source, headers),
-        at=now,
+        at=at,
     )
 
 
