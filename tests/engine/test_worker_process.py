@@ -69,6 +69,34 @@ class TestStartAndStop:
         assert hub.server.asked == []
         assert not any(is_alive(pid) for pid in members)
 
+    def test_sigterm_in_the_middle_of_a_run_gives_it_back(self, world: World) -> None:
+        """It ends behind a stored page: the run waits in the queue, and the next worker goes on from there."""
+        sales = {world.sell()["id"] for _ in range(1200)}
+        run = request_run(world.cart, Function.ORDER_DOWNLOAD, Run.Trigger.PERSON)
+        world.sandbox.latency = 0.5
+        first = Worker("tests.engine.process_settings", world.sandbox.host, slots=2)
+        try:
+            first.wait_for_start()
+            wait_until("a page is stored", lambda: Order.objects.exists())
+            assert_clean(first)
+        finally:
+            first.end()
+        run.refresh_from_db()
+        stored = Order.objects.count()
+        assert (run.state, run.pages > 0, stored < len(sales)) == (Run.State.QUEUED, True, True)
+        world.sandbox.latency = 0.0
+        second = Worker("tests.engine.process_settings", world.sandbox.host, slots=2)
+        try:
+            second.wait_for_start()
+            wait_until("the run is done", lambda: Run.objects.get(pk=run.pk).state == Run.State.DONE, 60)
+            wait_until("all are at the warehouse", lambda: PickOrder.objects.count() == len(sales), 60)
+            wait_until("all is noted", lambda: not Delivery.objects.exclude(state=Delivery.State.DONE).exists())
+            assert_clean(second)
+        finally:
+            second.end()
+        assert set(Order.objects.values_list("external_id", flat=True)) == sales
+        assert Order.objects.count() == len(sales)
+
     def test_more_slots_than_the_settings_say(self, hub: Hub) -> None:
         worker = hub.start(slots=3)
         assert DrainSlot.objects.filter(worker__pid=worker.pid).count() == 3
