@@ -27,6 +27,15 @@ from connectors.records import TestStep
 
 # So many locations are named in a step.
 NAMED = 8
+# Kinds of alerts whose cause is gone once a Test went well.
+MENDED_BY_TEST = (
+    "permission",
+    "configuration",
+    "outlet_address",
+    "unavailable",
+    "contract",
+    "outcome_unknown",
+)
 
 
 @dataclass(frozen=True)
@@ -132,7 +141,7 @@ def keep(connection: Connection, report: TestReport) -> None:
     if report.ok:
         values |= {"resting_until": None, "failures_in_a_row": 0}
         access_works(connection)
-        clear_connection_alerts(connection, "permission", "configuration", "outlet_address")
+        clear_connection_alerts(connection, *MENDED_BY_TEST)
     Connection.objects.filter(pk=connection.pk).update(**values)
     for name, value in values.items():
         setattr(connection, name, value)

@@ -34,10 +34,10 @@ from syncjobs.budgets import load_budgets, save_budgets
 from syncjobs.change_delivery import send_change
 from syncjobs.connector_cache import OpenConnectors
 from syncjobs.failures import Failure, close_alerts_without_failures, record_failures
-from syncjobs.health import note_connection_failure, note_connection_success
+from syncjobs.health import note_connection_failure, note_connection_success, outage_key
 from syncjobs.log_context import working_on
 from syncjobs.models import Delivery, DeliveryAttempt, FailedRecord
-from syncjobs.outbound import outbound_orders, remote_id_of
+from syncjobs.outbound import outbound_orders, remote_id_of, sent_order
 from syncjobs.outbox import FUNCTION_OF_KIND, Kind, State, claim_batch, next_due, refuse_cancellation
 from syncjobs.refund_delivery import send_refund
 from syncjobs.retry import next_try
@@ -364,7 +364,8 @@ def give_up(connection: Connection, delivery: Delivery, kind: str, reason: str, 
         order_flow.failed(order_flow.locked(delivery.own_order.pk), problem, arrived=arrived)
     else:
         order_flow.note(delivery.own_order, "not_confirmed", f"{connection} refused the shipment: {reason}")
-    failure = Failure(delivery.reference, kind, reason, fix, order=delivery.order, delivery=delivery)
+    payload = sent_order(delivery) if delivery.kind == Kind.ORDER else ""
+    failure = Failure(delivery.reference, kind, reason, fix, payload, order=delivery.order, delivery=delivery)
     record_failures(connection, FUNCTION_OF_KIND[Kind(delivery.kind)], [failure])
 
 
@@ -426,7 +427,7 @@ def note_trouble(connection: Connection, errors: Sequence[Exception], now: datet
         raise_alert(
             connection.merchant,
             "unavailable",
-            f"{connection.pk}:deliveries",
+            outage_key(connection),
             f"{connection} cannot be written to: {message}",
             fix=fix,
             link=f"/admin/carts/{connection.role}/{connection.pk}/change/",

@@ -11,24 +11,31 @@ from carts.access_alerts import access_works
 from carts.alerting import clear_alert
 from carts.models import Connection
 from syncjobs.models import Delivery
-from syncjobs.retry import rest_until
+from syncjobs.retry import FAILURES_BEFORE_REST, rest_until
 from syncjobs.schedule import hurry
 
 SUCCESS_IS_NEWS_AFTER = timedelta(seconds=5)
 
+# Trouble of the remote as a whole, not of one thing that is read from it or written to it.
+TRANSIENT_KINDS = ("unavailable", "contract", "outcome_unknown")
+# Trouble that ends when a person mends the set-up.
+SETUP_KINDS = ("authentication", "permission", "configuration", "credentials")
+
 
 def note_connection_success(connection: Connection, now: datetime) -> None:
-    """Remembers the success. If the remote had been failing, everything that waited for it goes on now."""
-    was_failing = connection.failures_in_a_row or connection.resting_until
-    if was_failing:
+    """Remembers the success. If the remote was given a rest, it is back: everything that waited for it goes on now. A
+    single failure was no outage: what failed keeps its place on the ladder, or one thing that always fails would be
+    tried again after each success of another."""
+    was_away = connection.resting_until is not None or connection.failures_in_a_row >= FAILURES_BEFORE_REST
+    if connection.failures_in_a_row or was_away:
         Connection.objects.filter(pk=connection.pk).update(last_success_at=now, failures_in_a_row=0, resting_until=None)
         connection.failures_in_a_row, connection.resting_until = 0, None
-        clear_alert(connection.merchant_id, "unavailable", f"{connection.pk}:deliveries")
+        for kind in TRANSIENT_KINDS:
+            clear_alert(connection.merchant_id, kind, outage_key(connection))
         access_works(connection)
-        hurry(connection, now)
-        Delivery.objects.filter(
-            connection_id=connection.pk, state=Delivery.State.RETRY, error_kind__in=TRANSIENT_KINDS, run_at__gt=now
-        ).update(run_at=now)
+        if was_away:
+            hurry(connection, now)
+            hurry_deliveries(connection, TRANSIENT_KINDS, now)
     elif success_is_news(connection, now):
         Connection.objects.filter(pk=connection.pk).update(last_success_at=now)
     connection.last_success_at = now
@@ -47,7 +54,16 @@ def success_is_news(connection: Connection, now: datetime) -> bool:
     return connection.last_success_at is None or now - connection.last_success_at > SUCCESS_IS_NEWS_AFTER
 
 
-TRANSIENT_KINDS = ("unavailable", "contract", "outcome_unknown")
+def outage_key(connection: Connection) -> str:
+    """The cause of an alert about a remote that is in trouble as a whole."""
+    return f"{connection.pk}"
+
+
+def hurry_deliveries(connection: Connection, kinds: Iterable[str], now: datetime) -> None:
+    """What waits after trouble of these kinds goes out now, oldest first."""
+    Delivery.objects.filter(
+        connection_id=connection.pk, state=Delivery.State.RETRY, error_kind__in=kinds, run_at__gt=now
+    ).update(run_at=now)
 
 
 def note_connection_failure(connection: Connection, message: str, now: datetime, *, transient: bool) -> None:

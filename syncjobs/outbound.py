@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import msgspec
+
 from carts.models import Order, OrderLine
 from connectors.records import Address, OutboundLine, OutboundOrder
 from syncjobs.models import Delivery
@@ -50,6 +52,11 @@ def outbound_order(order: Order, lines: Sequence[OrderLine]) -> OutboundOrder:
             for line in lines
         ),
     )
+
+
+def sent_order(delivery: Delivery) -> str:
+    """The order as the warehouse's connector got it, as JSON."""
+    return msgspec.json.encode(outbound_orders([delivery])[0]).decode()
 
 
 def remote_id_of(order: Order, connection_id: int) -> str:

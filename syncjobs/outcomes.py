@@ -10,7 +10,7 @@ from django.utils import timezone
 from carts import access_alerts
 from carts.alerting import clear_alert, raise_alert
 from carts.encryption import CredentialsUnreadable
-from carts.models import Connection
+from carts.models import Alert, Connection
 from connectors.errors import (
     ConfigurationInvalid,
     ConnectorError,
@@ -19,7 +19,13 @@ from connectors.errors import (
     RemoteUnavailable,
 )
 from syncjobs.context import RunContext
-from syncjobs.health import note_connection_failure, note_connection_success, note_connections_success
+from syncjobs.health import (
+    TRANSIENT_KINDS,
+    note_connection_failure,
+    note_connection_success,
+    note_connections_success,
+    outage_key,
+)
 from syncjobs.models import Run, Schedule
 from syncjobs.nested import CauseFailed
 from syncjobs.retry import LADDER, jittered
@@ -134,7 +140,9 @@ def failed(context: RunContext, error: Exception) -> None:
         counts = transient or isinstance(error, ContractBroken)
         note_connection_failure(context.connection, message, now, transient=counts)
     if not transient or failures >= FAILURES_BEFORE_ALERT:
-        alert_about(run, kind, message, fix)
+        # Nothing else of the connection went well since this began to fail: the remote itself is in trouble.
+        is_outage = kind in TRANSIENT_KINDS and context.connection.failures_in_a_row >= failures
+        alert_about(run, kind, message, fix, is_outage=is_outage)
 
 
 ALERT_KINDS = (
@@ -155,20 +163,28 @@ def alert_key(run: Run) -> str:
     return f"{run.connection_id}:{run.feed}"
 
 
-def alert_about(run: Run, kind: str, message: str, fix: str) -> None:
+def alert_about(run: Run, kind: str, message: str, fix: str, *, is_outage: bool = False) -> None:
+    """One alert for one cause: an outage is the connection's, however many functions fail because of it."""
     connection = run.connection
     if kind in access_alerts.KINDS:
         access_alerts.access_is_gone(connection, kind, message, fix)
         return
+    text = message if kind == "outlet_address" else f"{connection}: {message}"
     raise_alert(
         connection.merchant,
         kind,
-        alert_key(run),
-        message if kind == "outlet_address" else f"{connection}: {message}",
+        outage_key(connection) if is_outage else told_already(connection, kind, text) or alert_key(run),
+        text,
         fix=fix,
         link=access_alerts.access_link(connection) if kind == "permission" else connection_link(connection),
         connection=connection,
     )
+
+
+def told_already(connection: Connection, kind: str, text: str) -> str | None:
+    """The key of an alert that says the same of this connection: two functions that fail for one cause are told once."""
+    same = Alert.objects.filter(connection=connection, kind=kind, message=text)
+    return same.exclude(status=Alert.Status.RESOLVED).values_list("key", flat=True).first()
 
 
 def connection_link(connection: Connection) -> str:

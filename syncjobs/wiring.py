@@ -6,14 +6,14 @@ from django.db.models.signals import post_save
 from django.utils import timezone
 
 from carts import remote, signals
-from carts.access_alerts import KINDS
 from carts.models import Connection, FunctionSetting, Warehouse
 from carts.order_timeline import add_source
 from connectors.functions import Function
 from syncjobs import change_delivery, order_timeline, outbox, refund_delivery, stock_delivery, wms_outbox
 from syncjobs.call_log import log_for
 from syncjobs.flows.consignments import wake_waiting
-from syncjobs.models import Delivery, Run, Schedule
+from syncjobs.health import SETUP_KINDS, TRANSIENT_KINDS, hurry_deliveries
+from syncjobs.models import Run, Schedule
 from syncjobs.schedule import hurry, request_run, setting_saved
 
 FUNCTION_OF_BOOK_CHANGE = {
@@ -62,11 +62,9 @@ def connection_tested(sender: type, connection: Connection, ok: bool, **kwargs: 
 
 
 def access_renewed(sender: type, connection: Connection, **kwargs: object) -> None:
-    """What a refused access has stopped goes on: functions, and deliveries on their way."""
+    """What trouble or a refused access has stopped goes on: functions, and deliveries on their way."""
     now = timezone.now()
     Connection.objects.filter(pk=connection.pk, resting_until__gt=now).update(resting_until=None)
     hurry(connection, now)
+    hurry_deliveries(connection, (*TRANSIENT_KINDS, *SETUP_KINDS), now)
     Schedule.objects.filter(connection_id=connection.pk).update(failures=0)
-    Delivery.objects.filter(
-        connection_id=connection.pk, state=Delivery.State.RETRY, error_kind__in=KINDS, run_at__gt=now
-    ).update(run_at=now)
