@@ -271,6 +271,7 @@ RETENTION_DAYS = {
 
 UNFOLD = {
     "SITE_TITLE": "Integration Manager",
+    "LOGIN": {"form": "carts.forms.log_in.LogInForm"},
     "SITE_HEADER": "Integration Manager",
     "SITE_SUBHEADER": "Orders, stock and products",
     "SITE_SYMBOL": "hub",

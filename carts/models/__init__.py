@@ -34,6 +34,7 @@ from carts.models.consignments import (
     StockTransferLine,
     StockTransferStep,
 )
+from carts.models.log_ins import LogInFailures
 from carts.models.merchants import ApiToken, Membership, Merchant, Preference
 from carts.models.order_changes import OrderChange
 from carts.models.orders import Order, OrderEvent, OrderLine, OrderPayload, Shipment, ShipmentLine
@@ -58,6 +59,7 @@ __all__ = [
     "Customer",
     "FunctionSetting",
     "Location",
+    "LogInFailures",
     "Membership",
     "Merchant",
     "Order",

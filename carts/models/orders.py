@@ -65,7 +65,7 @@ class Order(models.Model):
     by_hand = models.JSONField(
         default=list,
         blank=True,
-        help_text="What a person set here (ship_to, note, skus): later versions from the cart leave it alone.",
+        help_text="What a person set here (ship_to, ship_method, note, skus): later versions from the cart leave it alone.",
     )
     cancel_requested_at = models.DateTimeField(null=True, blank=True)
     cancel_reason = models.CharField(max_length=300, blank=True)
