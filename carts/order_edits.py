@@ -1,10 +1,12 @@
-"""Changes by hand to an order that the warehouse does not have yet: address, note, SKUs of its lines."""
+"""Changes by hand to an order that the warehouse does not have yet: address, ship method, note, SKUs of its lines. The
+history says who changed what, from what to what."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
 from django.db import transaction
+from django.utils.text import Truncator
 
 from carts import order_flow
 from carts.models import Order
@@ -36,6 +38,7 @@ def change_unsent(
     actor: str,
     *,
     ship_to: Mapping[str, str] | None = None,
+    ship_method: str | None = None,
     note: str | None = None,
     skus: Mapping[int, str] | None = None,
 ) -> None:
@@ -53,11 +56,10 @@ def change_unsent(
             order_flow.withdraw(order)
         if ship_to is not None:
             change_address(order, ship_to, actor)
-        if note is not None and note != order.note:
-            order.note = note
-            order.save(update_fields=["note", "updated_at"])
-            set_by_hand(order, "note")
-            order_flow.note(order, "changed", "Note changed.", actor)
+        if ship_method is not None:
+            change_text(order, "ship_method", ship_method.strip(), "Ship method", actor)
+        if note is not None:
+            change_text(order, "note", note, "Note", actor)
         if skus:
             change_skus(order, skus, actor)
         if waits:
@@ -70,11 +72,32 @@ def change_address(order: Order, given: Mapping[str, str], actor: str) -> None:
     if missing:
         raise EditInvalid({"ship_to": missing})
     changed = Address.from_dict(address).as_dict()
-    if changed != order.ship_to:
+    words = [
+        f"{name} from {quoted(order.ship_to.get(name))} to {quoted(value)}"
+        for name, value in changed.items()
+        if value != (order.ship_to.get(name) or "")
+    ]
+    if words:
         order.ship_to = changed
         order.save(update_fields=["ship_to", "updated_at"])
         set_by_hand(order, "ship_to")
-        order_flow.note(order, "changed", "Ship-to address changed.", actor)
+        order_flow.note(order, "changed", f"Ship-to address changed: {'; '.join(words)}.", actor)
+
+
+def change_text(order: Order, name: str, value: str, label: str, actor: str) -> None:
+    before = getattr(order, name)
+    if value == before:
+        return
+    setattr(order, name, value)
+    order.save(update_fields=[name, "updated_at"])
+    set_by_hand(order, name)
+    order_flow.note(order, "changed", f"{label} changed from {quoted(before)} to {quoted(value)}.", actor)
+
+
+def quoted(value: object) -> str:
+    """A value in the history: in quotation marks, cut where it is long; nothing is said to be nothing."""
+    text = str(value or "").strip()
+    return f"“{Truncator(text).chars(80)}”" if text else "nothing"
 
 
 def change_skus(order: Order, skus: Mapping[int, str], actor: str) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import logging
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from django.db import transaction
 from django.db.models import F, QuerySet
@@ -11,10 +13,14 @@ from django.utils import timezone
 
 from carts.alerting import clear_alert, raise_alert
 from carts.models import Connection, Order
+from carts.order_edits import can_be_changed, change_unsent
+from carts.order_flow import TransitionRefused
 from connectors.functions import Function
 from connectors.records import Reject
 from connectors.redaction import mask_text
 from syncjobs.models import Delivery, FailedRecord
+
+logger = logging.getLogger(__name__)
 
 LONGEST_PAYLOAD = 1_000_000
 MOST_AT_ONCE = 1000
@@ -117,6 +123,27 @@ def close_alerts_without_failures(touched: Iterable[tuple[int, int, str]]) -> No
             clear_alert(merchant_id, "failed_records", f"{connection_id}:{function}")
 
 
+def correctable(record: FailedRecord) -> bool:
+    """Is what failed an order that was not sent, so that it is ours to correct?"""
+    return (
+        record.status == FailedRecord.Status.OPEN
+        and record.function == Function.ORDER_SENDING
+        and record.order is not None
+        and can_be_changed(record.order)
+    )
+
+
+def correct(record: FailedRecord, actor: str, changes: Mapping[str, Any]) -> None:
+    """Changes the order of a failed record, as ``carts.order_edits.change_unsent`` takes it; the record stays open until
+    it is reprocessed. Raises ``NotReprocessed``, and ``EditInvalid`` with what is wrong per field."""
+    if record.order is None or not correctable(record):
+        raise NotReprocessed("Only an order that was refused and not sent since then can be corrected here.")
+    try:
+        change_unsent(record.order.pk, actor, **changes)
+    except TransitionRefused as refusal:
+        raise NotReprocessed(str(refusal)) from refusal
+
+
 def ignore(record: FailedRecord, reason: str, actor: str) -> None:
     """Leaves a record alone for good, with a reason."""
     settle([record.pk], FailedRecord.Status.IGNORED, actor, reason)
@@ -131,7 +158,15 @@ def reprocess(record: FailedRecord, actor: str) -> None:
     handler = REPROCESS.get(Function(record.function))
     if handler is None:
         raise NotReprocessed("Records of this function are taken in again by its next run.")
-    handler(record, actor)
+    try:
+        handler(record, actor)
+    except NotReprocessed:
+        raise
+    except Exception as error:
+        logger.exception("failed record %s met a fault of the hub", record.pk)
+        raise NotReprocessed(
+            f"A fault in the hub itself: {type(error).__name__}. Report this with the web server's log."
+        ) from error
     with transaction.atomic():
         settle([record.pk], FailedRecord.Status.REPROCESSED, actor)
 
@@ -146,13 +181,16 @@ class Reprocessed:
 
 
 def reprocess_all(records: QuerySet[FailedRecord], actor: str) -> Reprocessed:
-    """Tries up to ``MOST_AT_ONCE`` of these records again, oldest first."""
+    """Tries up to ``MOST_AT_ONCE`` of these records again, those first that failed longest ago. What still fails counts
+    as seen once more, so that the next call begins with the others."""
     done, refused = 0, []
     total = records.count()
-    for record in list(records.order_by("pk")[:MOST_AT_ONCE]):
+    for record in list(records.order_by("last_seen_at", "pk")[:MOST_AT_ONCE]):
         try:
             reprocess(record, actor)
             done += 1
         except NotReprocessed as error:
             refused.append(f"{record.external_id or 'The record'}: {error}")
+            still_open = FailedRecord.objects.filter(pk=record.pk, status=FailedRecord.Status.OPEN)
+            still_open.update(last_seen_at=timezone.now(), count=F("count") + 1)
     return Reprocessed(done, refused, max(total - MOST_AT_ONCE, 0))

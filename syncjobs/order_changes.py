@@ -141,7 +141,7 @@ def filled(order: Order, record: OrderRecord, references: References) -> Order:
     """What the order would be as the newer version, without what a person set here. Not stored."""
     fresh = Order(cart_id=order.cart_id, merchant_id=order.merchant_id, warehouse_id=order.warehouse_id)
     fill_order(fresh, record, references)
-    for name in {"ship_to", "note"} & set(order.by_hand):
+    for name in {"ship_to", "ship_method", "note"} & set(order.by_hand):
         setattr(fresh, name, getattr(order, name))
     return fresh
 

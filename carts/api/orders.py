@@ -168,8 +168,15 @@ class OrderChangeSerializer(serializers.Serializer):
     are."""
 
     ship_to = AddressSerializer(required=False)
+    ship_method = serializers.CharField(required=False, allow_blank=True, max_length=120)
     note = serializers.CharField(required=False, allow_blank=True, max_length=5000)
     lines = LineChangeSerializer(many=True, required=False)
+
+    def changes(self) -> dict[str, Any]:
+        """As ``carts.order_edits.change_unsent`` takes them."""
+        given = self.validated_data
+        skus = {line["id"]: line["sku"] for line in given.get("lines", ())}
+        return {**{name: given.get(name) for name in ("ship_to", "ship_method", "note")}, "skus": skus}
 
 
 class ReasonSerializer(serializers.Serializer):
@@ -254,18 +261,12 @@ class OrderViewSet(
 
     @extend_schema(request=OrderChangeSerializer)
     def partial_update(self, request: Request, *args: Any, **kwargs: Any) -> Response:
-        """Changes address, note or SKUs of an order that was not sent yet."""
+        """Changes address, ship method, note or SKUs of an order that was not sent yet."""
         order = self.get_object()
         wanted = OrderChangeSerializer(data=request.data)
         wanted.is_valid(raise_exception=True)
-        given = wanted.validated_data
-        skus = {line["id"]: line["sku"] for line in given.get("lines", ())}
         try:
-            told(
-                lambda: change_unsent(
-                    order.pk, actor_of(request), ship_to=given.get("ship_to"), note=given.get("note"), skus=skus
-                )
-            )
+            told(lambda: change_unsent(order.pk, actor_of(request), **wanted.changes()))
         except EditInvalid as invalid:
             raise serializers.ValidationError(invalid.errors) from invalid
         return self.show(order)

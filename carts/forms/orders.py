@@ -1,4 +1,4 @@
-"""Forms about orders: an address, a cancellation, a shipment."""
+"""Forms about orders: an address, a correction, a cancellation, a shipment."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 from django import forms
 
 from carts.forms.fields import HubForm, ReasonForm
-from carts.models import OrderLine, PickLine
+from carts.models import Order, OrderLine, PickLine
 from carts.models.fields import plain_decimal
 from connectors.records import Address
 
@@ -43,15 +43,13 @@ class AddressForm(HubForm):
 
     def __init__(self, *args: Any, can_release: bool = False, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        for name, label in ADDRESS_LABELS.items():
-            self.fields[name] = forms.CharField(label=label, max_length=200, required=name in NEEDED)
-        self.fields["country"].help_text = "Two letters, for example NZ, US or DE."
+        add_address_fields(self)
         if can_release:
             self.fields["release"] = release_field()
         self.style_inputs()
 
     def address(self) -> Address:
-        return Address.from_dict({name: self.cleaned_data[name].strip() for name in ADDRESS_LABELS})
+        return address_in(self)
 
 
 class ItemsForm(HubForm):
@@ -59,25 +57,67 @@ class ItemsForm(HubForm):
 
     def __init__(self, *args: Any, lines: Iterable[OrderLine], can_release: bool = False, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        for line in lines:
-            if line.ships:
-                quantity = plain_decimal(line.quantity)
-                self.fields[f"sku_{line.pk}"] = forms.CharField(
-                    label=f"SKU of {quantity} × {line.name or line.sku or 'an item without name'}",
-                    max_length=200,
-                    initial=line.sku,
-                    help_text="As the warehouse knows it.",
-                )
+        add_sku_fields(self, lines)
         if can_release:
             self.fields["release"] = release_field()
         self.style_inputs()
 
     def skus(self) -> dict[int, str]:
+        return skus_in(self)
+
+
+class CorrectionForm(HubForm):
+    """What a warehouse may have refused in an order: its address, its ship method, its SKUs; and whether it goes again."""
+
+    def __init__(self, *args: Any, order: Order, lines: Iterable[OrderLine], **kwargs: Any) -> None:
+        address = {name: order.ship_to.get(name, "") for name in ADDRESS_LABELS}
+        kwargs["initial"] = {**address, "ship_method": order.ship_method, **kwargs.get("initial", {})}
+        super().__init__(*args, **kwargs)
+        add_sku_fields(self, lines)
+        self.fields["ship_method"] = forms.CharField(
+            label="Ship method", max_length=120, required=False, help_text="As the warehouse knows it. May stay empty."
+        )
+        add_address_fields(self)
+        self.fields["reprocess"] = forms.BooleanField(
+            label="Reprocess it now: the order goes to the warehouse next", required=False, initial=True
+        )
+        self.style_inputs()
+
+    def changes(self) -> dict[str, Any]:
+        """As ``carts.order_edits.change_unsent`` takes them."""
         return {
-            int(name.removeprefix("sku_")): value
-            for name, value in self.cleaned_data.items()
-            if name.startswith("sku_")
+            "ship_to": address_in(self).as_dict(),
+            "ship_method": self.cleaned_data["ship_method"],
+            "skus": skus_in(self),
         }
+
+
+def add_address_fields(form: forms.Form) -> None:
+    for name, label in ADDRESS_LABELS.items():
+        form.fields[name] = forms.CharField(label=label, max_length=200, required=name in NEEDED)
+    form.fields["country"].help_text = "Two letters, for example NZ, US or DE."
+
+
+def address_in(form: forms.Form) -> Address:
+    return Address.from_dict({name: form.cleaned_data[name].strip() for name in ADDRESS_LABELS})
+
+
+def add_sku_fields(form: forms.Form, lines: Iterable[OrderLine]) -> None:
+    for line in lines:
+        if line.ships:
+            quantity = plain_decimal(line.quantity)
+            form.fields[f"sku_{line.pk}"] = forms.CharField(
+                label=f"SKU of {quantity} × {line.name or line.sku or 'an item without name'}",
+                max_length=200,
+                initial=line.sku,
+                help_text="As the warehouse knows it.",
+            )
+
+
+def skus_in(form: forms.Form) -> dict[int, str]:
+    return {
+        int(name.removeprefix("sku_")): value for name, value in form.cleaned_data.items() if name.startswith("sku_")
+    }
 
 
 def release_field() -> forms.BooleanField:

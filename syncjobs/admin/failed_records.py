@@ -7,7 +7,7 @@ from typing import Any
 from django import forms
 from django.contrib import admin, messages
 from django.db.models import Count, QuerySet
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
@@ -17,11 +17,12 @@ from carts.admin.base import ConnectionFilter, MerchantFilter, PageAdmin, Person
 from carts.admin.filters import StateFilter
 from carts.badges import clock, count_of, muted, state_badge
 from carts.forms.fields import ReasonForm
+from carts.forms.orders import CorrectionForm
 from carts.forms.people import AssignForm
-from carts.order_edits import can_be_changed
+from carts.order_edits import EditInvalid
 from connectors.functions import Function
 from syncjobs.admin.runs import FunctionFilter, connection_link
-from syncjobs.failures import NotReprocessed, ignore, reprocess, reprocess_all
+from syncjobs.failures import NotReprocessed, correct, correctable, ignore, reprocess, reprocess_all
 from syncjobs.models import FailedRecord
 
 Status = FailedRecord.Status
@@ -140,7 +141,7 @@ class FailedRecordAdmin(PageAdmin):
         return super().action_form_of(action, data, objects)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[FailedRecord]:
-        return super().get_queryset(request).select_related("connection", "owner")
+        return super().get_queryset(request).select_related("connection", "owner", "order")
 
     @display(description="Record", ordering="external_id")
     def record(self, record: FailedRecord) -> str:
@@ -200,7 +201,8 @@ class FailedRecordAdmin(PageAdmin):
                 "<path:object_id>/reprocess-cause/",
                 self.guarded(self.same_cause_view),
                 name=self.url_name("same_cause"),
-            )
+            ),
+            path("<path:object_id>/correct/", self.guarded(self.correct_view), name=self.url_name("correct")),
         ]
         return own + super().get_urls()
 
@@ -236,19 +238,57 @@ class FailedRecordAdmin(PageAdmin):
         shown = list(records[:12])
         return self.ask(request, action, None, shown, records.count(), back=self.change_link(record))
 
+    def correct_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """The order of a failed record: GET shows what can be corrected, POST corrects it, and reprocesses the record."""
+        record = self.visible_object(request, object_id)
+        if not self.has_change_permission(request, record):
+            raise Http404("There is no such page.")
+        order = record.order
+        if order is None or not correctable(record):
+            messages.error(
+                request, f"{name_of(record)} cannot be corrected here: it is settled, or the order was sent."
+            )
+            return HttpResponseRedirect(self.change_link(record))
+        form = CorrectionForm(request.POST or None, order=order, lines=order.lines.all())
+        if request.method == "POST" and form.is_valid():
+            try:
+                correct(record, person(request), form.changes())
+                messages.success(request, "The correction is saved. The order's history says what changed.")
+                if form.cleaned_data["reprocess"]:
+                    messages.success(request, reprocess_one(record, person(request), {}))
+            except (NotReprocessed, EditInvalid) as refusal:
+                messages.error(request, str(refusal))
+            return HttpResponseRedirect(self.change_link(record))
+        return self.page(
+            request,
+            "admin/hub/simple_form.html",
+            {
+                "title": f"Correct order {order}",
+                "original": record,
+                "heading": f"Correct order {order}",
+                "problem": f"{record.reason} {record.fix}".strip(),
+                "explanation": "Change what is wrong. Later versions from the cart leave alone what you change here.",
+                "form": form,
+                "submit": "Save",
+                "back": self.change_link(record),
+            },
+        )
+
     def page_context(self, request: HttpRequest, record: FailedRecord) -> dict[str, Any]:
         buttons = self.offered_actions(record)
         same = self.same_cause(request, record).count() if record.status == Status.OPEN else 0
         if same > 1:
             url = reverse("admin:syncjobs_failedrecord_same_cause", args=[record.pk])
             buttons.insert(1, {"label": f"Reprocess all {same}", "icon": "replay", "danger": False, "url": url})
+        can_correct = correctable(record)
+        if can_correct:
+            url = reverse("admin:syncjobs_failedrecord_correct", args=[record.pk])
+            buttons.insert(0, {"label": "Correct", "icon": "edit", "danger": False, "url": url})
         return {
             "title": name_of(record),
             "record": record,
             "buttons": buttons,
             "cause": cause_words(record.cause),
             "connection_url": connection_link(record.connection),
-            "can_edit_order": record.status == Status.OPEN
-            and record.order is not None
-            and can_be_changed(record.order),
+            "can_correct": can_correct,
         }

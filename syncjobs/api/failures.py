@@ -1,4 +1,4 @@
-"""Failed records: read, reprocessed, ignored."""
+"""Failed records: read, corrected, reprocessed, ignored."""
 
 from __future__ import annotations
 
@@ -13,10 +13,12 @@ from rest_framework.response import Response
 from carts.api.errors import Conflict, ProblemSerializer
 from carts.api.fields import HubSerializer
 from carts.api.filters import IdFilter, MomentFilter
+from carts.api.orders import OrderChangeSerializer
 from carts.api.scoping import MerchantScopedMixin, actor_of
 from carts.forms.people import people_who_may_see
+from carts.order_edits import EditInvalid
 from syncjobs.api.runs import FUNCTION_CHOICES
-from syncjobs.failures import NotReprocessed, ignore, reprocess, reprocess_all
+from syncjobs.failures import NotReprocessed, correct, ignore, reprocess, reprocess_all
 from syncjobs.models import FailedRecord
 
 
@@ -69,6 +71,12 @@ class AssignSerializer(serializers.Serializer[None]):
     owner = serializers.CharField(max_length=150, allow_blank=True, help_text='A user name; "" for nobody.')
 
 
+class CorrectionSerializer(OrderChangeSerializer):
+    """What is wrong in the order that failed. Parts of the address and lines that are left out stay as they are."""
+
+    reprocess = serializers.BooleanField(default=True, help_text="Send the order again after that.")
+
+
 class CauseSerializer(serializers.Serializer[None]):
     """Which open records: all with this cause, of one connection and function where given."""
 
@@ -103,7 +111,7 @@ class FailedRecordViewSet(MerchantScopedMixin, viewsets.ReadOnlyModelViewSet[Fai
     def get_queryset(self) -> QuerySet[FailedRecord]:
         rows = super().get_queryset()
         rows = rows.select_related("owner")
-        return rows.defer("payload") if self.action == "list" else rows.select_related("connection")
+        return rows.defer("payload") if self.action == "list" else rows.select_related("connection", "order")
 
     def get_serializer_class(self) -> type[FailedRecordSerializer]:
         return FailedRecordSerializer if self.action == "list" else FailedRecordDetailSerializer
@@ -115,6 +123,23 @@ class FailedRecordViewSet(MerchantScopedMixin, viewsets.ReadOnlyModelViewSet[Fai
         record = self.get_object()
         try:
             reprocess(record, actor_of(request))
+        except NotReprocessed as error:
+            raise Conflict(str(error)) from error
+        return self.show(record)
+
+    @extend_schema(request=CorrectionSerializer, responses={200: FailedRecordDetailSerializer, 409: ProblemSerializer})
+    @action(detail=True, methods=["post"])
+    def correct(self, request: Request, pk: str) -> Response:
+        """Corrects the order that failed, and reprocesses the record. 409 when it is settled, or the order was sent."""
+        record = self.get_object()
+        given = CorrectionSerializer(data=request.data)
+        given.is_valid(raise_exception=True)
+        try:
+            correct(record, actor_of(request), given.changes())
+            if given.validated_data["reprocess"]:
+                reprocess(record, actor_of(request))
+        except EditInvalid as invalid:
+            raise serializers.ValidationError(invalid.errors) from invalid
         except NotReprocessed as error:
             raise Conflict(str(error)) from error
         return self.show(record)

@@ -20,6 +20,7 @@ from connectors.rest.connector import RestWarehouse
 from syncjobs.context import RunContext
 from syncjobs.failures import Failure, failures_of_rejects, record_failures
 from syncjobs.models import Delivery
+from syncjobs.outbound import sent_order
 from syncjobs.outbox import refuse_cancellation
 
 # A cancellation without an answer is reported after so long.
@@ -92,7 +93,8 @@ def refused(warehouse: Warehouse, order: Order, record: OrderAnswerRecord) -> bo
         Delivery.objects.filter(pk=delivery.pk).update(
             state=Delivery.State.FAILED, error_kind="refused", error=reason, fix=FIX_REFUSED, done_at=None
         )
-        failure = Failure(order.reference, "refused", reason, FIX_REFUSED, order=order, delivery=delivery)
+        payload = sent_order(delivery)
+        failure = Failure(order.reference, "refused", reason, FIX_REFUSED, payload, order=order, delivery=delivery)
         record_failures(warehouse, Function.ORDER_SENDING, [failure])
     return True
 

@@ -161,7 +161,10 @@ def test_the_address_of_an_unsent_order_can_be_changed(client: APIClient, order:
     shown = answer.json()
     assert (shown["ship_to"]["street1"], shown["ship_to"]["city"]) == ("2 King Street", ADDRESS.city)
     assert shown["note"] == "Ring twice"
-    assert [event["message"] for event in shown["history"]] == ["Ship-to address changed.", "Note changed."]
+    assert [event["message"] for event in shown["history"]] == [
+        "Ship-to address changed: street1 from “1 Queen Street” to “2 King Street”.",
+        "Note changed from nothing to “Ring twice”.",
+    ]
     assert [delivery["state"] for delivery in shown["deliveries"]] == ["pending"]
 
 

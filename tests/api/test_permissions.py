@@ -132,6 +132,7 @@ def test_the_router_offers_what_the_interface_names() -> None:
         "alerts/{pk}/mute/": "POST",
         "failed-records/": "GET",
         "failed-records/{pk}/reprocess/": "POST",
+        "failed-records/{pk}/correct/": "POST",
         "failed-records/{pk}/ignore/": "POST",
         "webhook-events/": "GET",
         "webhook-events/{pk}/replay/": "POST",

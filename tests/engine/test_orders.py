@@ -13,7 +13,7 @@ from carts.models import Alert, Customer, Order, OrderPayload, PickOrder
 from connectors.functions import Function
 from connectors.vend.connector import OutletAddressMissing
 from syncjobs import order_changes
-from syncjobs.failures import reprocess
+from syncjobs.failures import NotReprocessed, reprocess
 from syncjobs.models import Delivery, FailedRecord, Run
 from tests.engine.conftest import World
 
@@ -215,7 +215,7 @@ def test_a_record_tried_again_is_stored_with_its_delivery_or_not_at_all(
         insert(model, rows)  # type: ignore[arg-type]
 
     monkeypatch.setattr(intake_orders, "insert_values", full_disk)
-    with pytest.raises(OSError):
+    with pytest.raises(NotReprocessed, match="OSError"):
         reprocess(record, "ada")
     assert not Order.objects.exists()
     monkeypatch.undo()
