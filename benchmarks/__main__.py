@@ -1,4 +1,4 @@
-"""``python -m benchmarks [orders|stock|worker|webhooks|firstload ...] [--quick]``: measures, and prints one table."""
+"""``python -m benchmarks [orders|stock|worker|webhooks|lanes|firstload ...] [--quick]``: measures, and prints one table."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pathlib import Path
 from benchmarks.databases import Databases
 from benchmarks.report import Row, table
 
-SUBJECTS = ("orders", "stock", "worker", "webhooks", "firstload")
+SUBJECTS = ("orders", "stock", "worker", "webhooks", "lanes", "firstload")
 
 
 def main() -> int:

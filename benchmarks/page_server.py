@@ -1,7 +1,7 @@
 """The Vend sandbox in a process of its own, its pages of sales encoded ahead of time.
 
 ``python -m benchmarks.page_server --sales 20000`` prints one line of JSON when it is ready. Then it takes lines on its
-standard input: ``latency 0.1``, ``reset``, ``counts``.
+standard input: ``latency 0.1``, ``reset``, ``counts``, ``sell`` (with ``--live``: answered with the sale's id).
 """
 
 from __future__ import annotations
@@ -24,11 +24,12 @@ class PageServer(VendSandbox):
     def __init__(self, **options: object) -> None:
         super().__init__(**options)  # type: ignore[arg-type]
         self.record_bodies = False
+        self.is_live = False
         self.pages: dict[tuple[str, ...], Response] = {}
         self.store.on_event = lambda kind, record: None  # nobody listens to webhooks here
 
     def answer(self, request: Request, handler: Handler | None) -> Response:
-        if request.method != "GET" or request.template != "/sales":
+        if self.is_live or request.method != "GET" or request.template != "/sales":
             return super().answer(request, handler)
         key = (request.path, request.first("after"), request.first("page_size"))
         page = self.pages.get(key)
@@ -37,11 +38,19 @@ class PageServer(VendSandbox):
         return page
 
 
+def sell(server: PageServer) -> str:
+    """A new sale of one article."""
+    store = server.store
+    sale = store.add_sale(outlet=store.outlets[0]["id"], lines=[(store.products[0], 1)])
+    return str(sale["id"])
+
+
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--sales", type=int, default=0)
     parser.add_argument("--products", type=int, default=200)
     parser.add_argument("--page-size", type=int, default=LARGEST_SALES_PAGE, help="the most sales in one page")
+    parser.add_argument("--live", action="store_true", help="sales come in while it serves: no page is remembered")
     options = parser.parse_args()
     server = PageServer(
         outlets=1,
@@ -52,6 +61,7 @@ def main() -> None:
         rate_limit=RATE_LIMIT,
         lines_per_sale=3,
     )
+    server.is_live = options.live
     server._sales.pager.largest = options.page_size
     with server:
         outlet = server.store.outlets[0]["name"]
@@ -62,6 +72,9 @@ def main() -> None:
                 server.latency = float(values[0])
             elif word == "reset":
                 server.reset_calls()
+            elif word == "sell":
+                print(json.dumps({"id": sell(server)}), flush=True)
+                continue
             print(json.dumps(server.counts), flush=True)
 
 

@@ -28,9 +28,7 @@ def run(databases: Databases, quick: bool) -> list[Row]:
     jobs, orders, probes = (500, 1_000, 20) if quick else (2_000, 3_000, 60)
     rows = []
     for kind in databases.kinds:
-        label, more = kind, {}
-        if kind == "PostgreSQL" and redis_answers():
-            label, more = "PostgreSQL + Redis", {"REDIS_URL": REDIS_URL}
+        label, more = redis_environment(kind)
         with databases.fresh(kind) as url:
             env = hub_environment(url, **more)
             answer = measure("benchmarks.worker", jobs, orders, probes, env=env)
@@ -54,6 +52,13 @@ def rows_of(label: str, answer: dict[str, Any]) -> list[Row]:
             f"p50 {answer['p50'] * 1000:.0f} ms", answer["p95"], LATENCY_SECONDS, at_most=True,
         ),
     ]  # fmt: skip
+
+
+def redis_environment(kind: str) -> tuple[str, dict[str, str]]:
+    """(what the rows call this database, what the worker's environment needs): Redis goes with PostgreSQL."""
+    if kind == "PostgreSQL" and redis_answers():
+        return "PostgreSQL + Redis", {"REDIS_URL": REDIS_URL}
+    return kind, {}
 
 
 def redis_answers() -> bool:

@@ -12,7 +12,7 @@ from carts.credentials import credentials_of
 from carts.models import Cart, Connection, Outlet
 from carts.store_facts import load_store_facts
 from connectors.base import Connector, Environment
-from connectors.budget import BudgetBook
+from connectors.budget import BudgetBook, PatientBook
 from connectors.errors import ConfigurationInvalid
 from connectors.functions import Role
 from connectors.http import CallLog
@@ -27,10 +27,14 @@ default_call_log: Callable[[Connection], CallLog | None] = lambda connection: No
 
 
 def open_connector(
-    connection: Connection, call_log: CallLog | None = None, store_facts: StoreFacts | None = None
+    connection: Connection,
+    call_log: CallLog | None = None,
+    store_facts: StoreFacts | None = None,
+    *,
+    patient: bool = False,
 ) -> Connector:
     """A connector for this connection. Close it after use. ``store_facts``: of another connector of this connection, to
-    share them. Raises ``ConfigurationInvalid`` when the stored options or credentials do not fit the connector any more,
+    share them. ``patient``: it leaves the last calls that the remote allows to work that cannot wait. Raises ``ConfigurationInvalid`` when the stored options or credentials do not fit the connector any more,
     ``CredentialsUnreadable`` when no key opens them."""
     kind = connection.connector_class
     try:
@@ -39,7 +43,7 @@ def open_connector(
     except SettingErrors as error:
         raise ConfigurationInvalid(f"The settings of {connection} are not complete: {error}") from error
     environment = Environment(
-        budgets=BUDGETS,
+        budgets=PatientBook(BUDGETS) if patient else BUDGETS,
         extra_hosts=settings.EXTRA_HOSTS,
         call_log=call_log or default_call_log(connection),
         connection_id=str(connection.uuid),

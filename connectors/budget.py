@@ -5,12 +5,16 @@ from __future__ import annotations
 import threading
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from typing import Any, cast
 
 from connectors.errors import RateLimited
 
 # Below this share of the limit, calls are spread out instead of sent at once.
 SPARE_SHARE = 0.05
 LONGEST_SPREAD_SECONDS = 1.0
+# What patient work leaves of the limit to everything else; and after which part of the window it looks again.
+RESERVED_SHARE = 0.2
+LOOKS_IN_A_WINDOW = 10
 OBSERVATION_LIFETIME = timedelta(seconds=300)
 
 
@@ -45,6 +49,20 @@ class Budget:
                     return min(self.window.total_seconds() / self.limit, LONGEST_SPREAD_SECONDS)
             return 0.0
 
+    def check_reserve(self, now: datetime) -> None:
+        """For work that can wait, such as a sweep over a whole catalogue: it may not use up the calls that an order needs.
+        Raises ``RateLimited`` when only the reserve is left; now and then one call goes through, to see how much there is
+        again."""
+        with self.lock:
+            if not self.limit or self.remaining is None or self.observed_at is None:
+                return
+            look_again = self.observed_at + self.window / LOOKS_IN_A_WINDOW
+            if self.remaining <= self.limit * RESERVED_SHARE and now < look_again:
+                raise RateLimited(
+                    f"{self.remaining} of {self.limit} calls are left; they are kept for orders until there are more.",
+                    retry_at=look_again,
+                )
+
     def observe(self, limit: int | None, remaining: int | None, now: datetime) -> None:
         if limit is None and remaining is None:
             return
@@ -59,6 +77,24 @@ class Budget:
             if self.paused_until is None or until > self.paused_until:
                 self.paused_until = until
                 self.changed = True
+
+
+class PatientBudget:
+    """A budget as work that can wait sees it; everything else of it is the budget's own."""
+
+    def __init__(self, budget: Budget) -> None:
+        object.__setattr__(self, "_budget", budget)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._budget, name)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        setattr(self._budget, name, value)
+
+    def check(self, now: datetime) -> float:
+        self._budget.check_reserve(now)
+        pause: float = self._budget.check(now)
+        return pause
 
 
 class BudgetBook:
@@ -79,6 +115,17 @@ class BudgetBook:
     def clear(self) -> None:
         with self._lock:
             self._budgets.clear()
+
+
+class PatientBook(BudgetBook):
+    """The same budgets, for work that can wait."""
+
+    def __init__(self, book: BudgetBook) -> None:
+        super().__init__()
+        self._book = book
+
+    def get(self, key: str) -> Budget:
+        return cast(Budget, PatientBudget(self._book.get(key)))
 
 
 def utc_now() -> datetime:

@@ -16,7 +16,7 @@ from carts.models import Cart, Connection, Warehouse
 from carts.remote import open_connector
 from carts.store_facts import save_store_facts
 from connectors.base import Connector
-from connectors.functions import Function, Role
+from connectors.functions import Function, Lane, Role
 from connectors.records import Page
 from syncjobs.budgets import save_budgets
 from syncjobs.call_log import CallBuffer
@@ -92,14 +92,20 @@ class RunContext:
         assert isinstance(self.connection, Warehouse)
         return self.connection
 
+    @property
+    def is_patient(self) -> bool:
+        """A sweep over a catalogue must not use up the calls that an order needs. A person who asked does not wait."""
+        return self.run.lane == Lane.CATALOGUE and self.run.trigger != Run.Trigger.PERSON
+
     @cached_property
     def connector(self) -> Connector:
-        return open_connector(self.connection, self.calls)
+        return open_connector(self.connection, self.calls, patient=self.is_patient)
 
     @cached_property
     def second_connector(self) -> Connector:
         """Another session to the same remote, for use while ``connector`` fetches the next page."""
-        return open_connector(self.connection, self.calls, self.connector.environment.store_facts)
+        facts = self.connector.environment.store_facts
+        return open_connector(self.connection, self.calls, facts, patient=self.is_patient)
 
     def close(self) -> None:
         for ahead in self.fetching:

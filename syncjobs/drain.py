@@ -50,7 +50,7 @@ def drain(slot_id: int, seconds: float = TIMING.drain) -> int:
     keeper = LeaseKeeper(owner, slot_id)
     keeper.start()
     try:
-        return work(owner, keeper, urgent_only=slot.urgent_only, seconds=seconds)
+        return work(owner, keeper, urgent_only=slot.urgent_only, seconds=seconds, is_alone=is_alone(slot))
     finally:
         keeper.stop()
         DrainSlot.objects.filter(pk=slot_id).update(beat_at=None, doing="")
@@ -79,6 +79,11 @@ def take_slot(slot_id: int) -> DrainSlot | None:
     if not free.update(beat_at=now, doing=f"drained by process {os.getpid()}"):
         return None
     return DrainSlot.objects.filter(pk=slot_id).first()
+
+
+def is_alone(slot: DrainSlot) -> bool:
+    """Does this worker have no slot for urgent work only?"""
+    return not DrainSlot.objects.filter(worker=slot.worker_id, urgent_only=True).exists()
 
 
 class LeaseKeeper(threading.Thread):
@@ -128,13 +133,16 @@ class LeaseKeeper(threading.Thread):
         self.join()
 
 
-def work(owner: str, keeper: LeaseKeeper, *, urgent_only: bool, seconds: float) -> int:
-    """The loop: deliveries, hints, then one run, webhooks to a WMS last, until the time is up. Sleeps a moment when nothing is due."""
+def work(owner: str, keeper: LeaseKeeper, *, urgent_only: bool, seconds: float, is_alone: bool = False) -> int:
+    """The loop: deliveries, hints, then one run, webhooks to a WMS last, until the time is up. Sleeps a moment when nothing
+    is due. ``is_alone``: no other slot looks after urgent work, so a long run gives way soon."""
     end = time.monotonic() + seconds
     connectors = OpenConnectors()
     clock = Clock()
     lanes = URGENT_LANES if urgent_only else ALL_LANES
     slice_seconds = TIMING.urgent_run_slice if urgent_only else TIMING.run_slice
+    if is_alone:
+        slice_seconds = TIMING.shared_run_slice
     pause = TIMING.shortest_pause
     done = 0
     try:

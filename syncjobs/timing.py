@@ -25,7 +25,7 @@ class Timing:
     # How long one run may keep a slot before it gives way and goes on later; the urgent slot is more impatient.
     run_slice: float = 60.0
     urgent_run_slice: float = 3.0
-    # The same while others wait in the same hands; and how long these wait before they go back to the queue.
+    # The same while others wait in the same hands, or where no other slot looks after orders; and how long these wait before they go back to the queue.
     shared_run_slice: float = 1.0
     # How often abandoned work is looked for, and due schedules.
     sweep: float = 5.0
