@@ -20,13 +20,20 @@ BROKER_MUST_ANSWER_WITHIN = 3.0
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing looked at. ``message`` may be shown to anybody; ``detail`` (the error itself) only to the operator."""
+    """One thing looked at. ``message`` may be shown to anybody; ``detail`` (the error itself) only to the operator.
+    ``number`` stands in docs/operations.md: ``hub.E...`` is an error, ``hub.W...`` a warning."""
 
     name: str
     ok: bool
     message: str
     help: str = ""
     detail: str = ""
+    number: str = ""
+
+    @property
+    def is_error(self) -> bool:
+        """An error unless its number says that it is a warning."""
+        return not self.number.rpartition(".")[2].startswith("W")
 
 
 def look_at_database() -> Iterator[Finding]:
@@ -41,11 +48,12 @@ def look_at_database() -> Iterator[Finding]:
             "the database does not answer",
             "Check DATABASE_URL and that the server runs.",
             str(error),
+            number="hub.E101",
         )
         return
     yield Finding("database", True, connection.vendor)
     missing = missing_migrations()
-    yield Finding("migrations", not missing, f"{missing} missing", "Run: manage.py migrate")
+    yield Finding("migrations", not missing, f"{missing} missing", "Run: manage.py migrate", number="hub.E102")
 
 
 def missing_migrations() -> int:
@@ -65,7 +73,12 @@ def look_at_broker() -> Finding:
             broker.ping()
     except RedisError as error:
         return Finding(
-            "broker", False, "Redis does not answer", "Check REDIS_URL and that the server runs.", str(error)
+            "broker",
+            False,
+            "Redis does not answer",
+            "Check REDIS_URL and that the server runs.",
+            str(error),
+            number="hub.E103",
         )
     return Finding("broker", True, "Redis")
 
@@ -73,4 +86,4 @@ def look_at_broker() -> Finding:
 def look_at_workers() -> Finding:
     beaten_since = timezone.now() - WORKER_IS_SILENT_AFTER
     alive = WorkerProcess.objects.filter(beat_at__gt=beaten_since, stopping=False).count()
-    return Finding("workers", alive > 0, f"{alive} running", "Start one: manage.py worker")
+    return Finding("workers", alive > 0, f"{alive} running", "Start one: manage.py worker", number="hub.E104")

@@ -207,14 +207,6 @@ def test_documented_defaults_are_those_of_the_settings() -> None:
         assert re.search(rf"^# {name}={default}$", page(".env.example"), re.MULTILINE), name
 
 
-def test_every_check_is_documented() -> None:
-    source = (ROOT / "syncjobs" / "checks.py").read_text()
-    text = page("docs/operations.md")
-    for number in re.findall(r'id="(syncjobs\.\w+)"', source):
-        assert f"`{number}`" in text
-    assert set(re.findall(r"`(syncjobs\.[EW]\d+)`", text)) == set(re.findall(r'id="(syncjobs\.\w+)"', source))
-
-
 def test_the_checks_find_nothing_in_the_tests_settings() -> None:
     assert [message for message in checks.run_checks() if message.is_serious()] == []
 

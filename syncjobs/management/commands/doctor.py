@@ -3,82 +3,59 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
-from datetime import timedelta
+from collections.abc import Iterator
 from typing import Any
 
 from cryptography.fernet import Fernet
 from django.core import checks
 from django.core.management.base import BaseCommand
-from django.utils import timezone
 
-from carts.credential_store import store_of
-from carts.encryption import CredentialsUnreadable
-from carts.models import Connection
 from syncjobs.checks import TAG
-from syncjobs.models import Delivery
+from syncjobs.examination import LOOKS
 from syncjobs.readiness import Finding, look_at_broker, look_at_database, look_at_workers
 
-Line = tuple[bool, str, str]
+# Without keys, a database and its tables the rest cannot be looked at.
+STOPPERS = {"hub.E003", "hub.E004", "hub.E101", "hub.E102"}
 
 
 class Command(BaseCommand):
-    help = "Checks settings, database, broker, workers and credentials. Exit status 1 when something needs attention."
+    help = "Checks settings, database, broker, workers and credentials. Exit status 1 when it finds an error."
+    requires_system_checks: list[str] = []
 
     def handle(self, *args: Any, **options: Any) -> None:
-        attention = False
-        parts: list[Callable[[], Iterator[Line]]] = [settings_ok, database_ok, broker_ok, workers_ok, connections_ok]
-        for part in parts:
-            for ok, text, help_text in part():
-                attention = attention or not ok
-                self.stdout.write(("  ok   " if ok else "  LOOK ") + text)
-                if help_text and not ok:
-                    self.stdout.write(f"       {help_text}")
-        self.stdout.write(f"\nA new key for CREDENTIALS_KEYS, if you need one: {Fernet.generate_key().decode()}")
-        if attention:
+        errors = warnings = 0
+        for finding in look():
+            mark = "ok   "
+            if not finding.ok and finding.is_error:
+                mark, errors = "ERROR", errors + 1
+            elif not finding.ok:
+                mark, warnings = "WARN ", warnings + 1
+            number = "" if finding.ok else f"{finding.number} "
+            detail = f" ({finding.detail})" if finding.detail else ""
+            self.stdout.write(f"  {mark} {number}{finding.name}: {finding.message}{detail}")
+            if finding.help and not finding.ok:
+                self.stdout.write(f"        {finding.help}")
+        self.stdout.write(f"\nErrors: {errors}. Warnings: {warnings}.")
+        self.stdout.write(f"A new key for CREDENTIALS_KEYS, if you need one: {Fernet.generate_key().decode()}")
+        if errors:
             sys.exit(1)
 
 
-def settings_ok() -> Iterator[Line]:
+def look() -> Iterator[Finding]:
+    """Everything in turn."""
+    first = [*look_at_settings(), *look_at_database(), look_at_broker()]
+    yield from first
+    if STOPPERS & {finding.number for finding in first if not finding.ok}:
+        return
+    yield look_at_workers()
+    for part in LOOKS:
+        yield from part()
+
+
+def look_at_settings() -> Iterator[Finding]:
     everything = checks.run_checks() + checks.run_checks(tags=[TAG], include_deployment_checks=True)
-    found = {message.id: message for message in everything if not message.is_silenced()}.values()
-    if not found:
-        yield True, "settings", ""
+    found = {(message.id, message.msg): message for message in everything if not message.is_silenced()}.values()
     for message in found:
-        yield False, f"{message.id}: {message.msg}", str(message.hint or "")
-
-
-def database_ok() -> Iterator[Line]:
-    yield from map(line_of, look_at_database())
-
-
-def broker_ok() -> Iterator[Line]:
-    yield line_of(look_at_broker())
-
-
-def line_of(finding: Finding) -> Line:
-    detail = f" ({finding.detail})" if finding.detail else ""
-    return finding.ok, f"{finding.name}: {finding.message}{detail}", finding.help
-
-
-def workers_ok() -> Iterator[Line]:
-    yield line_of(look_at_workers())
-    late = Delivery.objects.filter(
-        state=Delivery.State.PENDING, run_at__lt=timezone.now() - timedelta(minutes=10)
-    ).count()
-    yield late == 0, f"deliveries waiting for more than 10 minutes: {late}", "Look at the warehouse's alerts."
-
-
-def connections_ok() -> Iterator[Line]:
-    for item in Connection.objects.order_by("pk"):
-        try:
-            item.read_credentials()
-            store = store_of(item)
-            if store is not None:
-                store.read()
-        except CredentialsUnreadable as error:
-            yield False, f"{item}: {error}", "Put the old key behind the new one in CREDENTIALS_KEYS."
-    failing = [item for item in Connection.objects.filter(is_active=True) if item.health == "failing"]
-    for item in failing:
-        yield False, f"{item}: {item.last_error}", "Open it in the admin and click Test."
-    yield True, f"connections: {Connection.objects.filter(is_active=True).count()} switched on", ""
+        yield Finding("settings", False, str(message.msg), str(message.hint or ""), number=str(message.id))
+    if not found:
+        yield Finding("settings", True, "nothing to complain about")
