@@ -13,6 +13,7 @@ from carts.book_checks import BookError, check_sku
 from carts.models import Product
 from carts.models.catalogue import sku_key
 from carts.models.fields import plain_decimal
+from carts.stock_keys import gathered
 from connectors.records import ProductFamilyChange, ProductRules, VariantChange, WriteResult
 
 SHARED_TEXTS = ("description", "brand", "product_type", "supplier")
@@ -23,6 +24,11 @@ CHECKED = ("external_id", "sku", "name", "barcode", "brand", "product_type", "su
 def write_family(warehouse_pk: int, family: ProductFamilyChange, rules: ProductRules) -> list[WriteResult]:
     """Writes one family. A new article whose SKU is there is refused, unless an earlier try may have made it: then it is
     found. Called with the book locked."""
+    with gathered():
+        return write_articles(warehouse_pk, family, rules)
+
+
+def write_articles(warehouse_pk: int, family: ProductFamilyChange, rules: ProductRules) -> list[WriteResult]:
     own = Product.objects.filter(connection_id=warehouse_pk, deleted=False)
     known = {
         row.external_id: row

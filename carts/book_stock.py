@@ -16,7 +16,9 @@ from carts import book_ledger
 from carts.book_checks import FIVE_PLACES, BookError, check_quantity, check_sku
 from carts.book_ledger import BY_HAND, WAITING, Why
 from carts.models import Location, PickLine, PickOrder, StockLevel, Warehouse
+from carts.models.fields import plain_key
 from carts.signals import book_changed
+from carts.stock_keys import articles_changed
 
 ROWS_PER_TRANSACTION = 1000
 KEYS_PER_QUERY = 500
@@ -88,6 +90,7 @@ def set_part(
         level.read_at = level.changed_at = level.counted_at = now
         level.counted_as = ""
     store(created + changed)
+    articles_changed(warehouse.pk, {plain_key(level.sku) for level in created})
     book_ledger.write(shelves, why, now)
     for part in parts_of(unchanged, KEYS_PER_QUERY):
         StockLevel.objects.filter(pk__in=part).update(read_at=now, counted_at=now, counted_as="")

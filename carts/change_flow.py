@@ -296,7 +296,8 @@ def fill_missing_skus(change: OrderChange) -> None:
     for line in stored["lines"]:
         product = None if line["sku"] else products.get(line["product_id"])
         if product is not None:
-            line["sku"], line["name"] = product.sku, line["name"] or product.name
+            line["sku"], line["warehouse_sku"] = product.sku, product.stock_sku
+            line["name"] = line["name"] or product.name
             line["ships"] = line["ships"] and product.kind != ProductKind.GIFT_CARD
     change.content = stored
     change.added = order_content.needs_more(content_of(change.order), OrderContent.from_json(stored))

@@ -14,6 +14,7 @@ from typing import Any
 
 import msgspec
 
+from carts.line_skus import key_of
 from carts.models import Customer, Order, OrderLine
 from carts.models.catalogue import sku_key
 from carts.models.fields import plain_decimal
@@ -40,7 +41,19 @@ COLUMNS = (
     "ship_method",
     "note",
 )
-LINE_COLUMNS = ("external_id", "sku", "name", "quantity", "unit_price", "discount", "tax", "total", "note", "ships")
+LINE_COLUMNS = (
+    "external_id",
+    "sku",
+    "warehouse_sku",
+    "name",
+    "quantity",
+    "unit_price",
+    "discount",
+    "tax",
+    "total",
+    "note",
+    "ships",
+)
 MONEY_LABELS = (
     ("total", "total"),
     ("tax_total", "tax"),
@@ -57,6 +70,7 @@ class LineContent:
     external_id: str
     product_id: str
     sku: str
+    warehouse_sku: str = ""
     name: str
     quantity: Decimal
     unit_price: Decimal
@@ -77,6 +91,11 @@ class LineContent:
     def article(self) -> str:
         """What is on the line, whatever the cart calls the line itself."""
         return self.product_id or sku_key(self.sku)
+
+    @property
+    def stock_key(self) -> str:
+        """By which the warehouse's stock knows it."""
+        return key_of(self.sku, self.warehouse_sku)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -249,7 +268,7 @@ def needs_more(before: OrderContent, after: OrderContent) -> dict[str, str]:
     for sign, lines in ((-1, before.goods), (1, after.goods)):
         for line in lines:
             if line.sku:
-                sums[sku_key(line.sku)] = sums.get(sku_key(line.sku), ZERO) + sign * line.quantity
+                sums[line.stock_key] = sums.get(line.stock_key, ZERO) + sign * line.quantity
     return {key: plain_decimal(more) for key, more in sums.items() if more > 0}
 
 
@@ -264,8 +283,8 @@ def fill(order: Order, content: OrderContent) -> None:
 
 def line_values(content: LineContent, position: int) -> dict[str, Any]:
     values: dict[str, Any] = {name: getattr(content, name) for name in LINE_COLUMNS}
-    key = sku_key(content.sku)[:200]
-    return {**values, "position": position, "sku_key": key, "product_id_at_cart": content.product_id}
+    more = {"position": position, "sku_key": content.stock_key, "product_id_at_cart": content.product_id}
+    return {**values, **more}
 
 
 def lines_for(order: Order, content: OrderContent) -> list[OrderLine]:

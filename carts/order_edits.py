@@ -9,8 +9,8 @@ from django.db import transaction
 from django.utils.text import Truncator
 
 from carts import order_flow
+from carts.line_skus import set_sku
 from carts.models import Order
-from carts.models.catalogue import sku_key
 from carts.order_flow import NOT_SENT, TransitionRefused
 from connectors.records import Address
 
@@ -110,8 +110,9 @@ def change_skus(order: Order, skus: Mapping[int, str], actor: str) -> None:
         line, sku = lines[pk], given.strip()
         if sku == line.sku:
             continue
-        before, line.sku, line.sku_key = line.sku or "no SKU", sku, sku_key(sku)
-        line.save(update_fields=["sku", "sku_key"])
+        before = line.sku or "no SKU"
+        set_sku(line, sku)
+        line.save(update_fields=["sku", "warehouse_sku", "sku_key"])
         order_flow.note(order, "changed", f"{line.name or 'Item'}: SKU changed from {before} to {sku}.", actor)
         set_by_hand(order, "skus")
 

@@ -211,7 +211,7 @@ def shipped_quantities(
     for part in shipped:
         rest = part.quantity
         line = by_reference.get(part.line_reference)
-        candidates = [line] if line else [line for line in lines if line.sku_key == sku_key(part.sku)]
+        candidates = [line] if line else lines_with_sku(lines, part.sku)
         for position, candidate in enumerate(candidates):
             open_quantity = candidate.open_quantity - quantities.get(candidate.pk, Decimal(0))
             is_last = position == len(candidates) - 1
@@ -220,6 +220,12 @@ def shipped_quantities(
                 quantities[candidate.pk] = quantities.get(candidate.pk, Decimal(0)) + taken
                 rest -= taken
     return [(line, quantities[line.pk]) for line in lines if line.pk in quantities]
+
+
+def lines_with_sku(lines: Sequence[OrderLine], sku: str) -> list[OrderLine]:
+    """By the warehouse's SKU, else by the shop's own."""
+    key = sku_key(sku)
+    return [line for line in lines if line.sku_key == key] or [line for line in lines if sku_key(line.sku) == key]
 
 
 def check_sendable(order: Order) -> None:

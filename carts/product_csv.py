@@ -9,6 +9,7 @@ from decimal import Decimal, InvalidOperation
 
 from django.db import transaction
 
+from carts import stock_keys
 from carts.book_checks import BookError, check_sku
 from carts.book_stock import KEYS_PER_QUERY, ROWS_PER_TRANSACTION, lock_book, parts_of
 from carts.csv_table import CsvLine, CsvTable, CsvUnreadable, ImportResult, LineRefused
@@ -20,7 +21,7 @@ COLUMNS = ("sku", *TEXT_COLUMNS)
 PRICE_PREFIX = "price:"
 PRICE_PLACES = 6
 LARGEST_PRICE = Decimal(10) ** 14
-WRITTEN = [*COLUMNS, "sku_key", "prices", "version", "deleted", "updated_at"]
+WRITTEN = [*COLUMNS, "sku_key", "plain_key", "prices", "version", "deleted", "updated_at"]
 
 
 def price_lists(warehouse: Warehouse) -> list[str]:
@@ -184,8 +185,13 @@ def state_of(product: Product) -> tuple[object, ...]:
 
 def write(products: Sequence[Product]) -> None:
     """New products and changed ones, in as few statements as the database takes."""
+    if not products:
+        return
+    connection_id = products[0].connection_id
+    before = stock_keys.state_before(connection_id, [product.external_id for product in products])
     for product in products:
         product.pk = None
     Product.objects.bulk_create(
         products, update_conflicts=True, unique_fields=["connection", "external_id"], update_fields=WRITTEN
     )
+    stock_keys.products_written(connection_id, before, products)

@@ -13,8 +13,8 @@ from django.db import transaction
 from django.utils import timezone
 
 from carts.alerting import clear_alert, raise_alert
+from carts.line_skus import set_sku
 from carts.models import Alert, Cart, OrderEvent, Product, Refund, RefundLine
-from carts.models.catalogue import sku_key
 from carts.order_flow import HUB, TransitionRefused
 from carts.signals import refund_ready, refund_withdrawn
 from connectors.records import ProductKind
@@ -209,10 +209,10 @@ def fill_missing_skus(refund: Refund) -> list[RefundLine]:
         for line in missing:
             product = products.get(line.product_id_at_cart)
             if product is not None and product.sku:
-                line.sku, line.sku_key = product.sku, sku_key(product.sku)
+                set_sku(line, product.sku, product.stock_sku)
                 line.name = line.name or product.name
                 line.ships = product.kind != ProductKind.GIFT_CARD
-                line.save(update_fields=["sku", "sku_key", "name", "ships"])
+                line.save(update_fields=["sku", "warehouse_sku", "sku_key", "name", "ships"])
     return lines
 
 

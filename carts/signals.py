@@ -34,5 +34,7 @@ stock_document_ready = Signal()
 # A stock document must not go out: withdraw its delivery. Arguments: document. A receiver answers False when that is too
 # late.
 stock_document_withdrawn = Signal()
+# A cart has another warehouse now. Arguments: cart.
+warehouse_changed = Signal()
 # Somebody wants a consignment to be read again from its shop. Arguments: consignment, cart.
 consignment_wanted = Signal()

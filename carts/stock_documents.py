@@ -115,7 +115,7 @@ class Articles:
         found = self.lines.get(product_id) or self.carried(product_id)
         return {
             "product_id_at_cart": product_id,
-            "sku": found.sku,
+            "sku": found.sku_at_warehouse if isinstance(found, ConsignmentLine) else found.sku,
             "sku_key": found.sku_key,
             "name": found.name,
             "cost": found.cost,

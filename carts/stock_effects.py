@@ -10,6 +10,7 @@ from decimal import Decimal
 
 from django.db.models import Sum
 
+from carts.line_skus import key_of, warehouse_sku
 from carts.models import (
     Consignment,
     ConsignmentLine,
@@ -20,7 +21,6 @@ from carts.models import (
     StockDocument,
     StockTransferLine,
 )
-from carts.models.catalogue import sku_key
 from connectors.records import ConsignmentKind, ConsignmentState, ProductKind
 
 Kind, State, Effect = ConsignmentKind, ConsignmentState, StockAdjustment.Effect
@@ -69,10 +69,15 @@ def effects_of(kind: str, state: str, line: ConsignmentLine) -> dict[str, Decima
 
 
 def products_of(consignment: Consignment, lines: Iterable[ConsignmentLine]) -> dict[str, Product]:
-    """The articles as the carts of the two outlets list them, by the shop's ids. One query."""
+    """The articles as the carts of the two outlets list them, by the shop's ids; of both that one whose article at the
+    warehouse has another SKU. One query."""
     owners = [pk for pk in (consignment.cart_id, consignment.source_cart_id) if pk is not None]
     rows = Product.objects.filter(connection_id__in=owners, external_id__in={line.product_id_at_cart for line in lines})
-    return {product.external_id: product for product in rows.order_by("connection_id")}
+    return {product.external_id: product for product in sorted(rows.order_by("connection_id"), key=has_other_sku)}
+
+
+def has_other_sku(product: Product) -> bool:
+    return bool(product.stock_sku)
 
 
 def examine(consignment: Consignment, lines: list[ConsignmentLine]) -> None:
@@ -81,17 +86,18 @@ def examine(consignment: Consignment, lines: list[ConsignmentLine]) -> None:
     products = products_of(consignment, lines)
     changed = []
     for line in lines:
-        before = (line.sku, line.name, line.remark, line.left_out)
+        before = (line.sku, line.warehouse_sku, line.name, line.remark, line.left_out)
         product = products.get(line.product_id_at_cart)
         if product is not None:
             line.sku = line.sku or product.sku
             line.name = line.name or product.name
-        line.sku_key = sku_key(line.sku)
+            line.warehouse_sku = warehouse_sku(line.sku, product.sku, product.stock_sku)
+        line.sku_key = key_of(line.sku, line.warehouse_sku)
         line.remark = line.problem_at_cart or reason_to_leave_out(consignment, line, product)
         line.left_out = bool(line.remark) and line.remark not in (line.problem_at_cart, NO_CHANGE)
-        if before != (line.sku, line.name, line.remark, line.left_out):
+        if before != (line.sku, line.warehouse_sku, line.name, line.remark, line.left_out):
             changed.append(line)
-    ConsignmentLine.objects.bulk_update(changed, ["sku", "sku_key", "name", "remark", "left_out"])
+    ConsignmentLine.objects.bulk_update(changed, ["sku", "warehouse_sku", "sku_key", "name", "remark", "left_out"])
 
 
 def reason_to_leave_out(consignment: Consignment, line: ConsignmentLine, product: Product | None) -> str:

@@ -7,14 +7,17 @@ and the same look twice finds no difference.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import datetime
 
 from django.db import transaction
+from django.db.models import Q
 from django.utils import timezone
 
 from carts.alerting import clear_alert, raise_alert
 from carts.models import (
     Alert,
+    Cart,
     Consignment,
     ConsignmentLine,
     StockAdjustment,
@@ -36,6 +39,7 @@ from carts.stock_documents import (
 )
 from carts.stock_effects import (
     UNBOOKED,
+    ZERO,
     Placed,
     add,
     carried_by_adjustments,
@@ -240,6 +244,10 @@ def refresh_on_its_way(consignment: Consignment, pending: Placed) -> None:
     placed: Placed = dict(pending)
     for document in documents_of(consignment, UNBOOKED):
         add_document(placed, document)
+    write_on_its_way(consignment, placed)
+
+
+def write_on_its_way(consignment: Consignment, placed: Placed) -> None:
     stored = {(row.location_id, row.sku_key): row for row in consignment.on_its_way.all()}
     since = consignment.changed_at or timezone.now()
     gone = [row.pk for place, row in stored.items() if placed.get(place) != row.quantity]
@@ -263,6 +271,34 @@ def add_document(placed: Placed, document: AnyDocument) -> None:
         add(placed, document.transfer.from_location, quantities, -1)
     if document.step != StockTransferStep.Step.SENT:
         add(placed, document.transfer.to_location, quantities, +1)
+
+
+def relabel_documents(cart: Cart, external_ids: Collection[str]) -> None:
+    """These products of a cart are other articles at the warehouse now: documents that are not booked follow, and what is
+    on its way. One query when there are none."""
+    of_cart = Consignment.objects.filter(Q(cart=cart) | Q(source_cart=cart), on_its_way__isnull=False)
+    ids = of_cart.filter(lines__product_id_at_cart__any_of=external_ids).order_by("pk").distinct()
+    for pk in list(ids.values_list("pk", flat=True)):
+        relabel_consignment(locked(pk))
+
+
+def relabel_consignment(consignment: Consignment) -> None:
+    lines = list(consignment.lines.all())
+    before = {line.product_id_at_cart: line.sku_key for line in lines}
+    examine(consignment, lines)
+    moved = {line.product_id_at_cart: line for line in lines if before[line.product_id_at_cart] != line.sku_key}
+    for document in documents_of(consignment, UNBOOKED):
+        for part in document.lines.all():
+            if (line := moved.get(part.product_id_at_cart)) is not None:
+                part.sku, part.sku_key = line.sku_at_warehouse, line.sku_key
+                part.save(update_fields=["sku", "sku_key"])
+    keys = {before[product_id]: line.sku_key for product_id, line in moved.items()}
+    placed: Placed = {}
+    for row in consignment.on_its_way.all():
+        place = row.location_id, keys.get(row.sku_key, row.sku_key)
+        placed[place] = placed.get(place, ZERO) + row.quantity
+    if moved:
+        write_on_its_way(consignment, placed)
 
 
 # --- what becomes of a document --------------------------------------------------------------------------------------

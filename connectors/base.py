@@ -80,6 +80,8 @@ class Connector:
     outlet_option_holds: ClassVar[Literal["name", "external_id"]] = "name"
     # The credentials that each cart of one store may have of its own. (): one access is good for the whole store.
     own_access: ClassVar[tuple[str, ...]] = ()
+    # True when its SKUs hold letters and digits only, so that an article may have another SKU elsewhere.
+    plain_skus: ClassVar[bool] = False
     # True when a level that is read now already contains every order that was sent before (no snapshot delay).
     levels_are_live: ClassVar[bool] = False
     # True when it asks for its tokens by itself and wants them kept for all workers (``Environment.credential_store``).

@@ -14,8 +14,8 @@ from typing import Any, NamedTuple
 
 from django.utils import timezone
 
+from carts.line_skus import key_of, warehouse_sku
 from carts.models import Cart, Location, Order, OrderEvent, OrderLine, OrderPayload
-from carts.models.catalogue import sku_key
 from carts.models.fields import plain_decimal
 from connectors.records import (
     Address,
@@ -261,13 +261,15 @@ def line_values(order_id: int | None, position: int, record: OrderLineRecord, re
     """The columns of one line."""
     product = references.products.get(record.product_id)
     sku = record.sku or (product.sku if product else "")
+    sku_there = warehouse_sku(sku, product.sku, product.stock_sku) if product else ""
     return {
         "order_id": order_id,
         "position": position,
         "external_id": record.external_id or str(position),
         "product_id_at_cart": record.product_id,
         "sku": sku[:200],
-        "sku_key": sku_key(sku)[:200],
+        "warehouse_sku": sku_there,
+        "sku_key": key_of(sku, sku_there),
         "name": (record.name or (product.name if product else ""))[:500],
         "quantity": record.quantity,
         "unit_price": record.unit_price,

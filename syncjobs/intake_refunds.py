@@ -10,6 +10,7 @@ from django.db import transaction
 from django.db.models import Sum
 
 from carts import order_flow, refund_flow
+from carts.line_skus import key_of, set_sku, warehouse_sku
 from carts.models import Cart, Order, OrderLine, Refund, RefundLine
 from carts.models.catalogue import sku_key
 from carts.models.fields import plain_decimal
@@ -142,6 +143,7 @@ def write_lines(
     for position, record in enumerate(refunded.lines, start=1):
         product = references.products.get(record.product_id)
         sku = record.sku or (product.sku if product else "")
+        sku_there = warehouse_sku(sku, product.sku, product.stock_sku) if product else ""
         lines.append(
             RefundLine(
                 refund=refund,
@@ -149,7 +151,8 @@ def write_lines(
                 external_id=record.external_id or str(position),
                 product_id_at_cart=record.product_id,
                 sku=sku[:200],
-                sku_key=sku_key(sku)[:200],
+                warehouse_sku=sku_there,
+                sku_key=key_of(sku, sku_there),
                 name=(record.name or (product.name if product else ""))[:500],
                 quantity=record.quantity,
                 amount=record.total,
@@ -177,8 +180,9 @@ def match_lines(refund: Refund, lines: Iterable[RefundLine], order: Order | None
         for found in (roomy or candidates)[:1]:
             line.order_line = found
             back[found.pk] = back.get(found.pk, Decimal(0)) + line.quantity
-            if not line.sku:
-                line.sku, line.sku_key = found.sku, found.sku_key
+            is_same = sku_key(line.sku) == sku_key(found.sku) and order.is_sent
+            if not line.sku or is_same:  # it comes back as what it left as
+                set_sku(line, line.sku or found.sku, found.warehouse_sku)
             line.name = line.name or found.name
             line.ships = line.ships and found.ships
 
@@ -274,7 +278,7 @@ def link(refund: Refund) -> None:
     refund.save(update_fields=["order", "warehouse", "location", "updated_at"])
     lines = list(refund.lines.all())
     match_lines(refund, lines, order)
-    RefundLine.objects.bulk_update(lines, ["order_line", "sku", "sku_key", "name", "ships"])
+    RefundLine.objects.bulk_update(lines, ["order_line", "sku", "warehouse_sku", "sku_key", "name", "ships"])
     tell_order(refund, lines)
     if waits:
         refund_flow.start(refund, lines)

@@ -10,7 +10,6 @@ from django.utils import timezone
 from carts import change_flow, order_content, order_flow
 from carts.alerting import raise_alert
 from carts.models import Alert, Cart, Order, OrderLine, OrderPayload, Product
-from carts.models.catalogue import sku_key
 from carts.order_content import OrderContent, content_of, differences
 from carts.signals import order_ready
 from connectors.records import Address, OrderRecord, ProductKind, RemoteOrderState
@@ -169,7 +168,8 @@ def keep_skus(order: Order, lines: Sequence[OrderLine]) -> None:
     for line in lines:
         same = known.get(line.product_id_at_cart or line.external_id)
         if same is not None:
-            line.sku, line.sku_key, line.name, line.ships = same.sku, same.sku_key, same.name, same.ships
+            set_sku(line, same.sku, same.warehouse_sku)
+            line.name, line.ships = same.name, same.ships
 
 
 def is_other_customer(order: Order, record: OrderRecord, references: References) -> bool:
@@ -262,7 +262,7 @@ def fill_missing_skus(order: Order, products: Mapping[str, Product]) -> None:
     for line in lines_without_sku(order):
         product = products.get(line.product_id_at_cart)
         if product is not None:
-            line.sku, line.sku_key = product.sku, sku_key(product.sku)
+            set_sku(line, product.sku, product.stock_sku)
             line.name = line.name or product.name
             line.ships = product.kind != ProductKind.GIFT_CARD
-            line.save(update_fields=["sku", "sku_key", "name", "ships"])
+            line.save(update_fields=["sku", "warehouse_sku", "sku_key", "name", "ships"])

@@ -11,9 +11,12 @@ from connectors.records import Address, OrderRecord, ProductKind
 
 @dataclass(frozen=True, slots=True)
 class KnownProduct:
+    """``stock_sku``: the warehouse's SKU, where it is another."""
+
     sku: str
     name: str
     ships: bool
+    stock_sku: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,9 +49,10 @@ def load_references(cart: Cart, records: Iterable[OrderRecord]) -> References:
     found = References()
     if product_ids:
         rows = Product.objects.filter(connection_id=cart.pk, external_id__any_of=product_ids).order_by()
-        for external_id, sku, name, kind in rows.values_list("external_id", "sku", "name", "kind"):
+        columns = rows.values_list("external_id", "sku", "name", "kind", "stock_sku")
+        for external_id, sku, name, kind, stock_sku in columns:
             ships = kind not in (ProductKind.GIFT_CARD, ProductKind.DISCOUNT)
-            found.products[external_id] = KnownProduct(sku, name, ships)
+            found.products[external_id] = KnownProduct(sku, name, ships, stock_sku)
         found.missing_products = product_ids - found.products.keys()
     if customer_ids:
         customers = Customer.objects.filter(connection_id=cart.pk, external_id__any_of=customer_ids)

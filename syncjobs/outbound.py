@@ -6,16 +6,25 @@ from collections.abc import Sequence
 
 import msgspec
 
+from carts.line_skus import UNSENT_ORDERS, bring_up_to_date
 from carts.models import Order, OrderLine
 from connectors.records import Address, OutboundLine, OutboundOrder
 from syncjobs.models import Delivery
 
 
 def outbound_orders(batch: Sequence[Delivery]) -> list[OutboundOrder]:
-    """Orders as the warehouse gets them. One query for all lines."""
+    """Orders as the warehouse gets them, under the SKUs that count now. One query for all lines, and one for the products
+    of each cart."""
     lines: dict[int, list[OrderLine]] = {}
     for line in OrderLine.objects.filter(order_id__in=[delivery.order_id for delivery in batch], ships=True):
         lines.setdefault(line.order_id, []).append(line)
+    of_cart: dict[int, list[OrderLine]] = {}
+    for delivery in batch:
+        order = delivery.own_order
+        if order.status in UNSENT_ORDERS:
+            of_cart.setdefault(order.cart_id, []).extend(lines.get(order.pk, []))
+    for cart_id, unsent in of_cart.items():
+        bring_up_to_date(cart_id, unsent)
     return [outbound_order(delivery.own_order, lines.get(delivery.own_order.pk, [])) for delivery in batch]
 
 
@@ -40,7 +49,7 @@ def outbound_order(order: Order, lines: Sequence[OrderLine]) -> OutboundOrder:
         lines=tuple(
             OutboundLine(
                 reference=line.external_id,
-                sku=line.sku,
+                sku=line.sku_at_warehouse,
                 name=line.name,
                 quantity=line.quantity,
                 unit_price=line.unit_price,

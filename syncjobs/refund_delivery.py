@@ -105,7 +105,7 @@ def outbound_refund(refund: Refund) -> OutboundRefund:
         lines=tuple(
             OutboundRefundLine(
                 reference=line.external_id,
-                sku=line.sku,
+                sku=line.sku_at_warehouse,
                 name=line.name,
                 quantity=line.quantity,
                 amount=line.amount,

@@ -12,7 +12,15 @@ from carts.models.builtin import (
     StockMovement,
     StockPosting,
 )
-from carts.models.catalogue import Customer, Product, ProductLink, ProductMatch, PushedProduct, SentProduct
+from carts.models.catalogue import (
+    Customer,
+    Product,
+    ProductLink,
+    ProductMatch,
+    PushedProduct,
+    SentProduct,
+    StockMatch,
+)
 from carts.models.connections import (
     Cart,
     CartStockLocation,
@@ -90,6 +98,7 @@ __all__ = [
     "StockDocument",
     "StockFrom",
     "StockLevel",
+    "StockMatch",
     "StockMovement",
     "StockOnItsWay",
     "StockPosting",

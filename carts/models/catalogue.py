@@ -6,6 +6,7 @@ from django.db import models
 from django.db.models import Q
 
 from carts.models.connections import Cart, Connection, Warehouse
+from carts.models.fields import PlainKeyField, StockKeyField
 from connectors.records import ProductKind
 
 
@@ -14,14 +15,38 @@ def sku_key(sku: str) -> str:
     return sku.strip().casefold()
 
 
+class StockMatch(models.TextChoices):
+    """How the article was found that a cart's product is at the cart's warehouse."""
+
+    NONE = "none", "Not found"
+    AMBIGUOUS = "ambiguous", "Ambiguous"
+    HAND = "hand", "Linked by hand"
+    HANDLE = "handle", "Handle"
+    SKU = "sku", "Equal SKU"
+    PLAIN_SKU = "plain_sku", "SKU without special characters"
+    CREATED = "created", "Created by the hub"
+
+
 class Product(models.Model):
-    """One sellable article as one connection lists it. The built-in warehouse's products are edited here."""
+    """One sellable article as one connection lists it. The built-in warehouse's products are edited here.
+
+    Of a cart's product: ``stock_key`` is the ``sku_key`` of the warehouse's article that it is, its own where none was
+    found or where both are equal; ``stock_sku`` the SKU as the warehouse writes it, where it is another; ``stock_match``
+    how the article was found, and since when. Kept by ``carts.stock_keys``.
+    """
 
     connection = models.ForeignKey(Connection, on_delete=models.CASCADE, related_name="products", db_index=False)
     external_id = models.CharField(max_length=120)
     version = models.BigIntegerField(default=0, editable=False)
     sku = models.CharField("SKU", max_length=200, blank=True)
     sku_key = models.CharField(max_length=200, blank=True, editable=False)
+    plain_key = PlainKeyField(max_length=200, blank=True, editable=False)
+    stock_key = StockKeyField(max_length=200, blank=True, editable=False)
+    stock_sku = models.CharField(max_length=200, blank=True, editable=False)
+    stock_match = models.CharField(
+        max_length=12, choices=StockMatch.choices, default=StockMatch.NONE, editable=False
+    )
+    stock_match_at = models.DateTimeField(null=True, blank=True, editable=False)
     name = models.CharField(max_length=500, blank=True)
     handle = models.CharField(max_length=300, blank=True)
     family_id = models.CharField(max_length=120, blank=True)
@@ -50,6 +75,8 @@ class Product(models.Model):
         constraints = [models.UniqueConstraint(fields=["connection", "external_id"], name="product_is_unique")]
         indexes = [
             models.Index(fields=["connection", "sku_key"], name="product_by_sku"),
+            models.Index(fields=["connection", "plain_key"], name="product_by_plain_sku"),
+            models.Index(fields=["connection", "stock_key"], name="product_by_stock_key"),
             models.Index(fields=["connection", "family_id"], condition=~Q(family_id=""), name="product_by_family"),
         ]
 

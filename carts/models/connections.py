@@ -12,6 +12,7 @@ from django.utils import timezone
 
 from carts.encryption import EncryptedJSONField, SealedCredentials, decrypt
 from carts.models.merchants import Merchant
+from carts.signals import warehouse_changed
 from connectors.base import Connector
 from connectors.functions import FUNCTIONS_BY_ROLE, Function, FunctionFacts, Role
 from connectors.registry import all_connectors, connector_class
@@ -247,7 +248,13 @@ class Cart(Connection):
 
     def save(self, *args: Any, **kwargs: Any) -> None:
         self.role = Role.CART.value
+        names = kwargs.get("update_fields")
+        may_move = self.pk is not None and (names is None or bool({"warehouse", "warehouse_id"} & set(names)))
+        before = Cart.objects.filter(pk=self.pk).values_list("warehouse_id", flat=True) if may_move else []
+        moves = any(warehouse_id != self.warehouse_id for warehouse_id in before)
         super().save(*args, **kwargs)
+        if moves:
+            warehouse_changed.send(Cart, cart=self)
 
     def stock_location(self) -> Location | None:
         """The one location that belongs to this cart: its orders go there, and its outlet's stock documents are booked

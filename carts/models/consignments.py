@@ -125,6 +125,7 @@ class ConsignmentLine(models.Model):
     position = models.PositiveIntegerField(default=0)
     product_id_at_cart = models.CharField(max_length=120)
     sku = models.CharField("SKU", max_length=200, blank=True)
+    warehouse_sku = models.CharField("SKU at the warehouse", max_length=200, blank=True, editable=False)
     sku_key = models.CharField(max_length=200, blank=True, editable=False)
     name = models.CharField(max_length=500, blank=True)
     count = QuantityField(null=True, blank=True, help_text="Ordered, sent or expected.")
@@ -142,6 +143,10 @@ class ConsignmentLine(models.Model):
 
     def __str__(self) -> str:
         return self.sku or self.name or self.product_id_at_cart
+
+    @property
+    def sku_at_warehouse(self) -> str:
+        return self.warehouse_sku or self.sku
 
 
 class StockDocument(models.Model):
@@ -176,7 +181,7 @@ class StockDocument(models.Model):
 
 
 class StockDocumentLine(models.Model):
-    """``sku`` is that of the moment in which the document was made."""
+    """``sku`` is that of the warehouse, at the moment in which the document was made."""
 
     product_id_at_cart = models.CharField(max_length=120)
     sku = models.CharField("SKU", max_length=200)

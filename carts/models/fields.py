@@ -1,4 +1,4 @@
-"""Column types shared by all models: money and quantities."""
+"""Column types shared by all models: money, quantities, and keys that follow from a row's SKU."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from decimal import Decimal
 from typing import Any
 
 from django.db import models
+
+from connectors.product_rules import plain_sku
 
 
 class MoneyField(models.DecimalField):
@@ -25,6 +27,29 @@ class QuantityField(models.DecimalField):
         kwargs.setdefault("max_digits", 16)
         kwargs.setdefault("decimal_places", 5)
         super().__init__(*args, **kwargs)
+
+
+class PlainKeyField(models.CharField):
+    """The row's SKU in letters and digits only, case ignored: computed whenever the whole row is written."""
+
+    def pre_save(self, model_instance: Any, add: bool) -> str:
+        key = plain_key(model_instance.sku)[: self.max_length]
+        setattr(model_instance, self.attname, key)
+        return key
+
+
+class StockKeyField(models.CharField):
+    """The row's own ``sku_key``, unless ``carts.stock_keys`` found the SKU of a warehouse for it (``stock_sku``)."""
+
+    def pre_save(self, model_instance: Any, add: bool) -> str:
+        if not model_instance.stock_sku:
+            setattr(model_instance, self.attname, model_instance.sku_key)
+        return str(getattr(model_instance, self.attname))
+
+
+def plain_key(sku: str) -> str:
+    """The form in which SKUs are compared that differ in special characters."""
+    return plain_sku(sku).casefold()
 
 
 def plain_decimal(value: Decimal, places: int = 0) -> str:

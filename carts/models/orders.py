@@ -105,13 +105,18 @@ class Order(models.Model):
 
 
 class OrderLine(models.Model):
-    """One line of goods. ``ships`` is False for what is never handed to a warehouse (gift cards)."""
+    """One line of goods. ``ships`` is False for what is never handed to a warehouse (gift cards).
+
+    ``warehouse_sku`` is the SKU under which the warehouse knows it, where that is another one; ``sku_key`` is the key of
+    that one (``carts.line_skus``).
+    """
 
     order = models.ForeignKey(Order, on_delete=models.CASCADE, related_name="lines", db_index=False)
     position = models.PositiveIntegerField(default=0)
     external_id = models.CharField(max_length=120)
     product_id_at_cart = models.CharField(max_length=120, blank=True)
     sku = models.CharField("SKU", max_length=200, blank=True)
+    warehouse_sku = models.CharField("SKU at the warehouse", max_length=200, blank=True, editable=False)
     sku_key = models.CharField(max_length=200, blank=True, editable=False)
     name = models.CharField(max_length=500, blank=True)
     quantity = QuantityField()
@@ -129,6 +134,10 @@ class OrderLine(models.Model):
 
     def __str__(self) -> str:
         return f"{self.quantity.normalize():f} x {self.sku or self.name}"
+
+    @property
+    def sku_at_warehouse(self) -> str:
+        return self.warehouse_sku or self.sku
 
     @property
     def open_quantity(self) -> Decimal:

@@ -91,6 +91,7 @@ class RefundLine(models.Model):
     external_id = models.CharField(max_length=120)
     product_id_at_cart = models.CharField(max_length=120, blank=True)
     sku = models.CharField("SKU", max_length=200, blank=True)
+    warehouse_sku = models.CharField("SKU at the warehouse", max_length=200, blank=True, editable=False)
     sku_key = models.CharField(max_length=200, blank=True, editable=False)
     name = models.CharField(max_length=500, blank=True)
     quantity = QuantityField()
@@ -104,3 +105,7 @@ class RefundLine(models.Model):
 
     def __str__(self) -> str:
         return f"{self.quantity.normalize():f} x {self.sku or self.name}"
+
+    @property
+    def sku_at_warehouse(self) -> str:
+        return self.warehouse_sku or self.sku

@@ -7,7 +7,7 @@ from django.db.models import Q
 
 from carts.models.catalogue import Product, sku_key
 from carts.models.connections import Cart, Location
-from carts.models.fields import QuantityField
+from carts.models.fields import PlainKeyField, QuantityField
 
 
 class StockLevel(models.Model):
@@ -26,6 +26,7 @@ class StockLevel(models.Model):
     location = models.ForeignKey(Location, on_delete=models.CASCADE, related_name="stock_levels", db_index=False)
     sku = models.CharField("SKU", max_length=200)
     sku_key = models.CharField(max_length=200, editable=False)
+    plain_key = PlainKeyField(max_length=200, blank=True, editable=False)
     available = QuantityField()
     on_hand = QuantityField(null=True, blank=True)
     read_at = models.DateTimeField()
@@ -36,7 +37,10 @@ class StockLevel(models.Model):
     class Meta:
         ordering = ["sku"]
         constraints = [models.UniqueConstraint(fields=["location", "sku_key"], name="stock_level_is_unique")]
-        indexes = [models.Index(fields=["location", "changed_at"], name="stock_level_by_change")]
+        indexes = [
+            models.Index(fields=["location", "changed_at"], name="stock_level_by_change"),
+            models.Index(fields=["location", "plain_key"], name="stock_level_by_plain_sku"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.sku} at {self.location}"

@@ -87,6 +87,7 @@ class VendConnector(Connector):
     Credentials = VendCredentials
     outlet_option = "outlet_name"
     own_access = ("access_token",)
+    plain_skus = True
 
     def __init__(self, options: VendOptions, credentials: VendCredentials, environment: Environment) -> None:
         super().__init__(options, credentials, environment)

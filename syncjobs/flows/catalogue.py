@@ -7,6 +7,7 @@ from typing import cast
 
 from django.utils import timezone
 
+from carts import stock_keys
 from carts.models import Cart, Connection, Customer, Product, Warehouse
 from carts.models.catalogue import sku_key
 from carts.models.fields import plain_decimal
@@ -25,6 +26,7 @@ PRODUCT_COLUMNS = [
     "version",
     "sku",
     "sku_key",
+    "plain_key",
     "name",
     "handle",
     "family_id",
@@ -133,14 +135,19 @@ def preview_products(context: RunContext, page: Page[ProductRecord]) -> None:
 
 
 def store_products(connection: Connection, records: Sequence[ProductRecord]) -> None:
-    """One statement for a page, whatever of it is new."""
+    """One look and one statement for a page, whatever of it is new; a few more when SKUs are new or other ones."""
     newest = {record.external_id: record for record in sorted(records, key=lambda record: record.version)}
+    if not newest:
+        return
+    rows = [product_of(connection, record) for record in newest.values()]
+    before = stock_keys.state_before(connection.pk, newest)
     Product.objects.bulk_create(
-        [product_of(connection, record) for record in newest.values()],
+        rows,
         update_conflicts=True,
         unique_fields=["connection", "external_id"],
         update_fields=PRODUCT_COLUMNS,
     )
+    stock_keys.products_written(connection.pk, before, rows)
 
 
 def product_of(connection: Connection, record: ProductRecord) -> Product:

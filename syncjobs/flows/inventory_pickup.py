@@ -10,7 +10,8 @@ from django.utils import timezone
 
 from carts.models import Cart, StockLevel, Warehouse
 from carts.models.catalogue import sku_key
-from carts.models.fields import plain_decimal
+from carts.models.fields import plain_decimal, plain_key
+from carts.stock_keys import articles_changed
 from connectors.functions import Function
 from connectors.ports import InventoryReader
 from connectors.records import LevelRecord
@@ -105,6 +106,7 @@ def store_levels(context: RunContext, records: Sequence[LevelRecord], places: Pl
         unique_fields=["location", "sku_key"],
         update_fields=["sku", "available", "on_hand", "read_at", "changed_at"],
     )
+    articles_changed(context.warehouse.pk, {plain_key(level.sku) for place, level in rows.items() if place not in stored})
     return changed
 
 

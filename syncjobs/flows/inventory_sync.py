@@ -47,11 +47,13 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """A product whose level at the outlet is not what the warehouse says. ``row`` is the ``OutletLevel``."""
+    """A product whose level at the outlet is not what the warehouse says. ``row`` is the ``OutletLevel``, ``stock_key`` what
+    stock knows it by."""
 
     row: int
     product_id: str
     sku: str
+    stock_key: str
     current: Decimal
     desired: Decimal
 
@@ -115,7 +117,7 @@ def differences_at_remote(context: RunContext, places: Sequence[Location]) -> li
                 continue
             desired = expected.desired(key, stock[key], record.available)
             if desired != record.available:
-                found.append(Difference(0, record.product_id, skus[record.product_id], record.available, desired))
+                found.append(Difference(0, record.product_id, skus[record.product_id], key, record.available, desired))
     return found
 
 
@@ -206,13 +208,13 @@ def find_differences(context: RunContext, places: Sequence[Location]) -> list[Di
     for row in rows.exclude(level=F("available")).iterator(chunk_size=2000):
         add_difference(found, row, expected)
     for keys in chunks(sorted(expected.keys), LOOKUP_CHUNK):
-        for row in rows.filter(product__sku_key__in=keys):
+        for row in rows.filter(product__stock_key__in=keys):
             add_difference(found, row, expected)
     if not found or not expected.keys:
         return list(found.values())
     again = ExpectedStock.load(context.cart, places)
     still = {key for key in {*expected.keys, *again.keys} if expected.of(key) != again.of(key)}
-    return [one for one in found.values() if sku_key(one.sku) not in still]
+    return [one for one in found.values() if one.stock_key not in still]
 
 
 def differences_of(cart: Cart, places: Sequence[Location], levels: dict[str, Decimal]) -> list[Difference]:
@@ -229,17 +231,17 @@ def candidates(cart: Cart, places: Sequence[Location]) -> Any:
     """Outlet levels that may be written, each with what is ``available`` at the locations together: goods that exist, are
     tracked, have an unambiguous SKU, and are not in doubt. None is available of an SKU that no location knows; that is left
     to the caller, because the databases would look each SKU up once more to say so."""
-    twins = Product.objects.filter(connection_id=cart.pk, sku_key=OuterRef("product__sku_key"), deleted=False).exclude(
-        pk=OuterRef("product")
-    )
+    twins = Product.objects.filter(
+        connection_id=cart.pk, stock_key=OuterRef("product__stock_key"), deleted=False
+    ).exclude(pk=OuterRef("product"))
     doubtful = Q(in_doubt_since__gt=timezone.now() - DOUBT_LASTS)
     return (
         OutletLevel.objects.filter(
             cart=cart, product__deleted=False, product__is_stock_tracked=True, product__kind=ProductKind.GOODS
         )
-        .exclude(product__sku_key="")
+        .exclude(product__stock_key="")
         .exclude(doubtful)
-        .annotate(available=available_at(places, "product__sku_key"))
+        .annotate(available=available_at(places, "product__stock_key"))
         .exclude(Exists(twins))
         .select_related("product")
     )
@@ -259,11 +261,11 @@ def add_difference(found: dict[int, Difference], row: Any, expected: ExpectedSto
         return
     product = row.product
     current = row.level.quantize(STEP)
-    desired = expected.desired(product.sku_key, Decimal(row.available).quantize(STEP), current)
+    desired = expected.desired(product.stock_key, Decimal(row.available).quantize(STEP), current)
     if desired == current or (row.problem and row.written == desired):
         found.pop(row.pk, None)
         return
-    found[row.pk] = Difference(row.pk, product.external_id, product.sku, current, desired)
+    found[row.pk] = Difference(row.pk, product.external_id, product.sku, product.stock_key, current, desired)
 
 
 def write(context: RunContext, differences: Sequence[Difference]) -> None:
@@ -330,7 +332,7 @@ def settle_batch(context: RunContext, batch: Sequence[Difference], results: Sequ
 
 def report(context: RunContext, places: Sequence[Location]) -> None:
     """What is left out, and why, in numbers. One query, whatever the size of the catalogue."""
-    stock = StockLevel.objects.filter(location__in=places, sku_key=OuterRef("sku_key"))
+    stock = StockLevel.objects.filter(location__in=places, sku_key=OuterRef("stock_key"))
     facts = (
         Product.objects.filter(connection_id=context.connection.pk, deleted=False, kind=ProductKind.GOODS)
         .annotate(matched=Exists(stock))
@@ -341,8 +343,8 @@ def report(context: RunContext, places: Sequence[Location]) -> None:
     )
     duplicates = (
         Product.objects.filter(connection_id=context.connection.pk, deleted=False)
-        .exclude(sku_key="")
-        .values("sku_key")
+        .exclude(stock_key="")
+        .values("stock_key")
         .annotate(number=Count("pk"))
         .filter(number__gt=1)
         .count()

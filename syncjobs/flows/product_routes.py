@@ -10,6 +10,7 @@ from typing import Any, ClassVar, TypeVar
 from django.db.models import QuerySet
 
 from carts.models import Cart, Connection, Product, ProductLink, PushedProduct, SentProduct
+from carts.stock_keys import links_changed
 from connectors.product_rules import TO_CART, TO_WAREHOUSE, Sides
 from connectors.records import ProductKind
 
@@ -94,6 +95,17 @@ class ToCart(Route):
     sides = TO_CART
     rows = ProductLink
     target_column = "cart"
+
+    def store(self, states: Sequence[PushedProduct]) -> None:
+        """What a product of the cart is linked to decides about its stock and orders."""
+        if not states:
+            return
+        ids = [state.product_id for state in states]
+        before = dict(self.states().filter(product__in=ids).values_list("product", "remote_id"))
+        super().store(states)
+        moved = [state for state in states if before.get(state.product_id, "") != state.remote_id]
+        of_cart = {state.remote_id for state in moved} | {before.get(state.product_id, "") for state in moved}
+        links_changed(Cart.objects.get(pk=self.target.pk), of_cart, [state.product_id for state in moved])
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from django.db.models import Count, Exists, OuterRef, Q, QuerySet, Subquery
 
 from carts.models import Cart, FunctionSetting, Product, ProductLink, SentProduct, Warehouse
 from carts.remote import open_connector
+from carts.stock_keys import links_changed
 from connectors.errors import ConfigurationInvalid
 from connectors.functions import Function
 from connectors.ports import ProductReader, ProductWriter
@@ -195,6 +196,7 @@ def link_pairs(context: RunContext, cart: Cart) -> None:
                 changed.append(link)
         ProductLink.objects.bulk_create(fresh.values(), ignore_conflicts=True)
         ProductLink.objects.bulk_update(changed, ["remote_id", "matched_by"])
+        links_changed(cart, [cart_id for _, cart_id, _ in part], [article for article, _, _ in part])
 
 
 def push_again(record: FailedRecord, actor: str) -> None:
