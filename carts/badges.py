@@ -37,6 +37,14 @@ TONES: Mapping[str, str] = {
     "booked": "good",
     "withdrawn": "quiet",
     "in_transit": "info",
+    # product links
+    "hand": "good",
+    "handle": "good",
+    "sku": "good",
+    "plain_sku": "info",
+    "created": "good",
+    "none": "bad",
+    "ambiguous": "warn",
     # runs, deliveries, webhooks
     "queued": "quiet",
     "running": "info",

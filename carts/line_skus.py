@@ -36,7 +36,9 @@ def set_sku(line: Any, sku: str, sku_there: str = "") -> None:
 def products_of(cart_id: int, external_ids: Collection[str]) -> dict[str, tuple[str, str]]:
     """The cart's id of a product -> (its SKU, the warehouse's SKU where it is another). One query."""
     rows = Product.objects.filter(connection_id=cart_id, external_id__any_of=external_ids).order_by()
-    return {external_id: (sku, there) for external_id, sku, there in rows.values_list("external_id", "sku", "stock_sku")}
+    return {
+        external_id: (sku, there) for external_id, sku, there in rows.values_list("external_id", "sku", "stock_sku")
+    }
 
 
 def bring_up_to_date(cart_id: int, lines: Iterable[Any]) -> list[Any]:

@@ -86,7 +86,7 @@ def examine(consignment: Consignment, lines: list[ConsignmentLine]) -> None:
     products = products_of(consignment, lines)
     changed = []
     for line in lines:
-        before = (line.sku, line.warehouse_sku, line.name, line.remark, line.left_out)
+        before = (line.sku, line.warehouse_sku, line.sku_key, line.name, line.remark, line.left_out)
         product = products.get(line.product_id_at_cart)
         if product is not None:
             line.sku = line.sku or product.sku
@@ -95,7 +95,7 @@ def examine(consignment: Consignment, lines: list[ConsignmentLine]) -> None:
         line.sku_key = key_of(line.sku, line.warehouse_sku)
         line.remark = line.problem_at_cart or reason_to_leave_out(consignment, line, product)
         line.left_out = bool(line.remark) and line.remark not in (line.problem_at_cart, NO_CHANGE)
-        if before != (line.sku, line.warehouse_sku, line.name, line.remark, line.left_out):
+        if before != (line.sku, line.warehouse_sku, line.sku_key, line.name, line.remark, line.left_out):
             changed.append(line)
     ConsignmentLine.objects.bulk_update(changed, ["sku", "warehouse_sku", "sku_key", "name", "remark", "left_out"])
 

@@ -228,13 +228,14 @@ def decide(cart: Cart, rows: QuerySet[Product]) -> int:
         result = found[row.pk]
         article = result.article if result.article is not None and result.article.key != row.sku_key else None
         key, sku = (article.key, article.sku) if article is not None else (row.sku_key, "")
+        match = StockMatch.PLAIN_SKU if article is not None and result.match == StockMatch.SKU else result.match
         if (row.stock_key, row.stock_sku) != (key, sku):
             moved.append(row.external_id)
-        elif row.stock_match == result.match:
+        elif row.stock_match == match:
             continue
-        row.stock_key, row.stock_sku, row.stock_match, row.stock_match_at = key, sku, result.match, now
+        row.stock_key, row.stock_sku, row.stock_match, row.stock_match_at = key, sku, match, now
         if article is None:
-            kept[result.match].append(row.pk)
+            kept[match].append(row.pk)
         else:
             other.append(row)
     for match, ids in kept.items():
@@ -312,9 +313,7 @@ class Resolver:
             self.read_articles(sku_key__any_of=sorted({row.sku_key for row in self.members} - {""}))
         else:
             self.read_articles(plain_key__any_of=sorted(keys - {""}))
-            there = Product.objects.filter(
-                connection_id=self.cart.pk, external_id=OuterRef("remote_id"), deleted=False
-            )
+            there = Product.objects.filter(connection_id=self.cart.pk, external_id=OuterRef("remote_id"), deleted=False)
             linked = self.of_warehouse().filter(Exists(there), product__plain_key__any_of=sorted(keys - {""}))
             self.taken = set(linked.values_list("product__sku_key", flat=True))
 

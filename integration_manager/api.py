@@ -14,6 +14,7 @@ from carts.api.consignments import StockMovementViewSet
 from carts.api.pick_orders import PickOrderViewSet
 from carts.api.pick_returns import PickReturnViewSet
 from carts.api.places import LocationViewSet, OutletViewSet
+from carts.api.product_links import ProductLinkViewSet
 from carts.api.stock import InventoryViewSet
 from syncjobs.api.calls import ApiCallViewSet
 from syncjobs.api.connections import CartViewSet, WarehouseViewSet
@@ -43,6 +44,7 @@ VIEW_SETS = {
     "stock-adjustments": StockAdjustmentViewSet,
     "stock-transfers": StockTransferViewSet,
     "products": ProductViewSet,
+    "product-links": ProductLinkViewSet,
     "customers": CustomerViewSet,
     "runs": RunViewSet,
     "deliveries": DeliveryViewSet,

@@ -59,6 +59,7 @@ def navigation(request: HttpRequest) -> list[dict[str, Any]]:
                     link(request, "Stock adjustments", "exposure", "carts_stockadjustment_changelist"),
                     link(request, "Stock transfers", "swap_horiz", "carts_stocktransfer_changelist"),
                     link(request, "Products", "sell", "carts_product_changelist"),
+                    link(request, "Product links", "link", "carts_shopproduct_changelist"),
                     link(request, "Shop stock", "shelves", "carts_outletlevel_changelist"),
                     link(request, "Customers", "group", "carts_customer_changelist"),
                 ],

@@ -9,6 +9,7 @@ from django.utils import timezone
 
 from carts import change_flow, order_content, order_flow
 from carts.alerting import raise_alert
+from carts.line_skus import set_sku
 from carts.models import Alert, Cart, Order, OrderLine, OrderPayload, Product
 from carts.order_content import OrderContent, content_of, differences
 from carts.signals import order_ready

@@ -20,7 +20,7 @@ from carts.admin.filters import StateFilter
 from carts.admin.scoping import works_here
 from carts.badges import badge, clock, money, muted
 from carts.forms.stock import ProductForm
-from carts.models import Customer, Order, Product, StockLevel, Warehouse
+from carts.models import Customer, Order, Product, ShopProduct, StockLevel, Warehouse
 from carts.product_csv import import_products, price_lists, product_header, product_rows
 
 EDITED = ("sku", "name", "barcode", "brand", "description", "prices", "is_active")
@@ -102,13 +102,14 @@ class ProductAdmin(PageAdmin):
     def page_context(self, request: HttpRequest, product: Product) -> dict[str, Any]:
         is_ours = product.connection.is_in_hub
         levels = StockLevel.objects.filter(
-            location__warehouse__merchant_id=product.connection.merchant_id, sku_key=product.sku_key
+            location__warehouse__merchant_id=product.connection.merchant_id, sku_key=product.stock_key
         ).select_related("location__warehouse")
         return {
             "is_ours": is_ours,
             "prices": list(product.prices.items()),
             "attributes": list(product.attributes.items()),
-            "stock": list(levels[:50]) if product.sku_key else [],
+            "stock": list(levels[:50]) if product.stock_key else [],
+            "is_shop_product": ShopProduct.objects.filter(pk=product.pk).exists(),
             "shops": list(product.outlet_levels.select_related("cart")[:50]),
         }
 

@@ -160,7 +160,8 @@ class OrderAdmin(PageAdmin):
         by_field = Q()
         for name in self.search_fields:
             by_field |= Q(**{f"{name}__icontains": term})
-        with_sku = OrderLine.objects.filter(sku_key__startswith=sku_key(term)).values("order_id")
+        of_sku = Q(sku_key__startswith=sku_key(term)) | Q(sku__istartswith=term)
+        with_sku = OrderLine.objects.filter(of_sku).values("order_id")
         return queryset.filter(by_field | Q(pk__in=with_sku)), False
 
     @admin.action(description="Export CSV")

@@ -17,8 +17,9 @@ from carts.api.errors import Conflict, ProblemSerializer, conflicts_told
 from carts.api.fields import AddressSerializer, HubSerializer, MoneyText
 from carts.api.filters import IdFilter, MomentFilter
 from carts.api.scoping import MerchantScopedMixin, ScopedRelatedField
-from carts.models import Connection, Customer, Product
+from carts.models import Cart, Connection, Customer, Product
 from carts.models.catalogue import sku_key
+from carts.product_links import unmatched_articles
 
 SHORT_TEXT = 200
 
@@ -126,6 +127,14 @@ class ProductFilter(django_filters.FilterSet):
     updated_since = MomentFilter(field_name="updated_at", lookup_expr="gte")
     is_active = django_filters.BooleanFilter()
     deleted = django_filters.BooleanFilter()
+    unmatched_at = IdFilter(
+        method="without_shop_product",
+        label="A cart: only the articles of its warehouse that none of its products is.",
+    )
+
+    def without_shop_product(self, rows: QuerySet[Product], name: str, cart_id: int) -> QuerySet[Product]:
+        cart = Cart.objects.filter(pk=cart_id).first()
+        return unmatched_articles(cart, rows) if cart is not None else rows.none()
 
     def with_sku(self, rows: QuerySet[Product], name: str, sku: str) -> QuerySet[Product]:
         return rows.filter(sku_key=sku_key(sku))

@@ -77,7 +77,18 @@ class ConsignmentLineSerializer(HubSerializer):
 
     class Meta:
         model = ConsignmentLine
-        fields = ["position", "product_id_at_cart", "sku", "name", "count", "received", "cost", "remark", "left_out"]
+        fields = [
+            "position",
+            "product_id_at_cart",
+            "sku",
+            "warehouse_sku",
+            "name",
+            "count",
+            "received",
+            "cost",
+            "remark",
+            "left_out",
+        ]
 
 
 class StockAdjustmentLineSerializer(HubSerializer):

@@ -75,6 +75,7 @@ class OrderLineSerializer(HubSerializer):
             "external_id",
             "product_id_at_cart",
             "sku",
+            "warehouse_sku",
             "name",
             "quantity",
             "shipped",

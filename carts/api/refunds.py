@@ -62,6 +62,7 @@ class RefundLineSerializer(HubSerializer):
             "external_id",
             "product_id_at_cart",
             "sku",
+            "warehouse_sku",
             "name",
             "quantity",
             "amount",

@@ -16,7 +16,6 @@ from carts.api.errors import Conflict
 from carts.api.fields import HubSerializer, QuantityText
 from carts.book_records import shipment_record
 from carts.models import Order, OrderLine, PickOrder, Shipment, ShipmentLine
-from carts.models.catalogue import sku_key
 from carts.models.fields import plain_decimal
 from carts.warehouse_book import BookError, WarehouseBook
 from connectors.records import ShipmentLineRecord, ShipmentRecord
@@ -170,7 +169,7 @@ def chosen_lines(
     errors: dict[int, dict[str, list[str]]] = {}
     for number, part in enumerate(wanted):
         key = "line" if "line" in part else "sku"
-        fitting = [line for line in lines if line.ships and is_meant(line, part)]
+        fitting = [line for line in meant(lines, part) if line.ships]
         if not fitting:
             errors[number] = {key: ["The order has no such line to ship."]}
             continue
@@ -188,7 +187,7 @@ def chosen_lines(
     return chosen
 
 
-def is_meant(line: OrderLine, part: Mapping[str, Any]) -> bool:
+def meant(lines: Sequence[OrderLine], part: Mapping[str, Any]) -> list[OrderLine]:
     if "line" in part:
-        return bool(line.pk == part["line"])
-    return line.sku_key == sku_key(part["sku"])
+        return [line for line in lines if line.pk == part["line"]]
+    return order_flow.lines_with_sku(lines, part["sku"])

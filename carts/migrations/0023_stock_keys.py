@@ -1,3 +1,4 @@
+"""Products know which article of the warehouse they are, and lines under which SKU the warehouse knows them."""
 
 import carts.models.fields
 from django.db import migrations, models
@@ -10,6 +11,12 @@ class Migration(migrations.Migration):
     ]
 
     operations = [
+        migrations.CreateModel(
+            name="ShopProduct",
+            fields=[],
+            options={"verbose_name": "product link", "proxy": True, "indexes": [], "constraints": []},
+            bases=("carts.product",),
+        ),
         migrations.AddField(
             model_name='consignmentline',
             name='warehouse_sku',

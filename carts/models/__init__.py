@@ -19,6 +19,7 @@ from carts.models.catalogue import (
     ProductMatch,
     PushedProduct,
     SentProduct,
+    ShopProduct,
     StockMatch,
 )
 from carts.models.connections import (
@@ -93,6 +94,7 @@ __all__ = [
     "SentProduct",
     "Shipment",
     "ShipmentLine",
+    "ShopProduct",
     "StockAdjustment",
     "StockAdjustmentLine",
     "StockDocument",

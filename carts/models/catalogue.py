@@ -7,6 +7,7 @@ from django.db.models import Q
 
 from carts.models.connections import Cart, Connection, Warehouse
 from carts.models.fields import PlainKeyField, StockKeyField
+from connectors.functions import Role
 from connectors.records import ProductKind
 
 
@@ -43,9 +44,7 @@ class Product(models.Model):
     plain_key = PlainKeyField(max_length=200, blank=True, editable=False)
     stock_key = StockKeyField(max_length=200, blank=True, editable=False)
     stock_sku = models.CharField(max_length=200, blank=True, editable=False)
-    stock_match = models.CharField(
-        max_length=12, choices=StockMatch.choices, default=StockMatch.NONE, editable=False
-    )
+    stock_match = models.CharField(max_length=12, choices=StockMatch.choices, default=StockMatch.NONE, editable=False)
     stock_match_at = models.DateTimeField(null=True, blank=True, editable=False)
     name = models.CharField(max_length=500, blank=True)
     handle = models.CharField(max_length=300, blank=True)
@@ -91,6 +90,21 @@ class Product(models.Model):
     def family_key(self) -> str:
         """What all variants of one product share; a product without variants is a family of its own."""
         return self.family_id or self.external_id
+
+
+class ShopProducts(models.Manager["ShopProduct"]):
+    def get_queryset(self) -> models.QuerySet[ShopProduct]:
+        return super().get_queryset().filter(connection__role=Role.CART, kind=ProductKind.GOODS, deleted=False)
+
+
+class ShopProduct(Product):
+    """A cart's product as *Product links* shows it: goods, and the article that they are at the cart's warehouse."""
+
+    objects = ShopProducts()
+
+    class Meta:
+        proxy = True
+        verbose_name = "product link"
 
 
 class ProductMatch(models.TextChoices):

@@ -106,7 +106,9 @@ def store_levels(context: RunContext, records: Sequence[LevelRecord], places: Pl
         unique_fields=["location", "sku_key"],
         update_fields=["sku", "available", "on_hand", "read_at", "changed_at"],
     )
-    articles_changed(context.warehouse.pk, {plain_key(level.sku) for place, level in rows.items() if place not in stored})
+    articles_changed(
+        context.warehouse.pk, {plain_key(level.sku) for place, level in rows.items() if place not in stored}
+    )
     return changed
 
 

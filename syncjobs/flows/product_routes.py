@@ -9,7 +9,7 @@ from typing import Any, ClassVar, TypeVar
 
 from django.db.models import QuerySet
 
-from carts.models import Cart, Connection, Product, ProductLink, PushedProduct, SentProduct
+from carts.models import Cart, Connection, Product, ProductLink, PushedProduct, SentProduct, StockMatch
 from carts.stock_keys import links_changed
 from connectors.product_rules import TO_CART, TO_WAREHOUSE, Sides
 from connectors.records import ProductKind
@@ -135,7 +135,17 @@ class ToWarehouse(Route):
             )
             for cart_id, warehouse_id in pairs.order_by("-pk").values_list("remote_id", "product__external_id"):
                 linked[by_external_id[cart_id]] = warehouse_id
-        return linked
+        return {**self.matched_ids([row for row in rows if row.pk not in linked]), **linked}
+
+    def matched_ids(self, rows: Sequence[Product]) -> dict[int, str]:
+        """Products whose article has another SKU: they must not be created beside it."""
+        by_key = {row.stock_key: row.pk for row in rows if row.stock_match == StockMatch.PLAIN_SKU}
+        found = {}
+        for part in chunks(sorted(by_key)):
+            articles = Product.objects.filter(connection_id=self.target.pk, deleted=False, sku_key__in=part)
+            for key, external_id in articles.order_by("-pk").values_list("sku_key", "external_id"):
+                found[by_key[key]] = external_id
+        return found
 
     def of_sources(self, states: QuerySet[Any]) -> QuerySet[Any]:
         return states.filter(product__connection__in=[cart.pk for cart in self.sources])

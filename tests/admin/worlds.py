@@ -28,10 +28,12 @@ from carts.models import (
     PickOrder,
     PickReturn,
     Product,
+    ProductLink,
     Refund,
     RefundLine,
     Shipment,
     ShipmentLine,
+    ShopProduct,
     StockAdjustment,
     StockAdjustmentLine,
     StockLevel,
@@ -40,6 +42,7 @@ from carts.models import (
     Warehouse,
 )
 from carts.setup import finish_new_connection
+from carts.stock_keys import links_changed
 from carts.warehouse_book import WarehouseBook
 from connectors.functions import Function
 from syncjobs.models import (
@@ -168,6 +171,11 @@ class Shop:
         product = Product.objects.create(
             connection=self.warehouse, external_id=mark, sku=f"{mark}-SKU", name=mark, prices={"Retail": "12.50"}
         )
+        in_shop = Product.objects.create(
+            connection=self.cart, external_id=f"{mark}-in-shop", sku=f"{mark}SKU", name=f"{mark} in the shop"
+        )
+        ProductLink.objects.create(cart=self.cart, product=product, remote_id=in_shop.external_id, matched_by="hand")
+        links_changed(self.cart, [in_shop.external_id], [product.pk])
         level = OutletLevel.objects.create(cart=self.cart, product=product, level=Decimal(3), read_at=now)
         customer = Customer.objects.create(connection=self.cart, external_id=mark, first_name=mark)
         mismatch = Mismatch.objects.create(
@@ -209,6 +217,7 @@ class Shop:
             **self.add_stock_documents(),
             "stocklevel": StockLevel.objects.get(sku=f"{mark}-SKU"),
             "product": product,
+            "shopproduct": ShopProduct.objects.get(pk=in_shop.pk),
             "outletlevel": level,
             "customer": customer,
             "alert": alert,

@@ -122,6 +122,8 @@ def test_the_router_offers_what_the_interface_names() -> None:
         "stock-transfers/{pk}/cancel/": "POST",
         "products/": "GET POST",
         "products/{pk}/": "GET PATCH DELETE",
+        "product-links/": "GET POST",
+        "product-links/{pk}/": "GET DELETE",
         "customers/": "GET",
         "runs/": "GET",
         "runs/{pk}/pause/": "POST",
@@ -198,15 +200,20 @@ def test_lists_hold_the_callers_own_rows_only(
     foreigner: APIClient,
     support: APIClient,
 ) -> None:
-    model = endpoint.view.queryset.model
-    own, other = world[model].pk, foreign_world[model].pk
+    def rows_of(owner: World) -> set[int]:
+        rows = endpoint.view.queryset.filter(**{endpoint.view.merchant_path: owner.merchant.pk})
+        return set(rows.values_list("pk", flat=True))
+
+    own, other = rows_of(world), rows_of(foreign_world)
+    assert own and other
+    assert not own & other
 
     def ids(caller: APIClient) -> set[int]:
         return {row["id"] for row in endpoint.call(caller, world).json()["results"]}
 
-    assert ids(client) == ids(member) == {own}
-    assert ids(foreigner) == {other}
-    assert ids(support) == {own, other}
+    assert ids(client) == ids(member) == own
+    assert ids(foreigner) == other
+    assert ids(support) == own | other
 
 
 def test_the_description_and_its_page_are_public(anonymous: APIClient) -> None:

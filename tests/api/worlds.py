@@ -23,6 +23,7 @@ from carts.models import (
     Product,
     Refund,
     RefundLine,
+    ShopProduct,
     StockAdjustment,
     StockAdjustmentLine,
     StockLevel,
@@ -156,7 +157,11 @@ def make_world(merchant: Merchant) -> World:
     pick_return = PickReturn.objects.create(
         warehouse=warehouse, location=location, reference=refund.reference, number=refund.number, placed_at=PLACED_AT
     )
+    in_shop = Product.objects.create(
+        connection=cart, external_id=f"shop-{number}", sku=f"SKU{number}", name="Article in the shop"
+    )
     rows = [
+        ShopProduct.objects.get(pk=in_shop.pk),
         PickOrder.objects.get(warehouse=warehouse),
         pick_return,
         warehouse,
