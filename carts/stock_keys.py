@@ -177,7 +177,10 @@ def settle(connection_id: int, *, external_ids: Collection[str], keys: set[str],
     """``known``: those of the products that were there before, so that something may be linked to them."""
     cart = Cart.objects.filter(pk=connection_id).first()
     if cart is not None:
-        refresh(cart, external_ids=external_ids, plain_keys=keys)
+        # An article is free again when the product that it is linked to is gone.
+        linked = ProductLink.objects.filter(cart=cart, remote_id__any_of=external_ids).exclude(remote_id="")
+        of_articles = linked.order_by().values_list("product__plain_key", flat=True) if known else ()
+        refresh(cart, external_ids=external_ids, plain_keys={*keys, *of_articles})
         return
     for part in parts(list(known)):
         Product.objects.filter(pk__in=part).exclude(stock_key=F("sku_key")).update(stock_key=F("sku_key"))
