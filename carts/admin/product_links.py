@@ -121,7 +121,7 @@ class ProductLinkAdmin(PageAdmin):
 
     @display(description="Since", ordering="stock_match_at")
     def since(self, product: ShopProduct) -> SafeString:
-        return clock(product.stock_match_at)
+        return clock(product.stock_match_at, "–")
 
     def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
         cart = self.chosen_cart(request)
