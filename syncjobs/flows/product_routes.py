@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar, TypeVar, cast
 
 from django.db.models import QuerySet
 
@@ -100,12 +100,13 @@ class ToCart(Route):
         """What a product of the cart is linked to decides about its stock and orders."""
         if not states:
             return
-        ids = [state.product_id for state in states]
-        before = dict(self.states().filter(product__in=ids).values_list("product", "remote_id"))
+        links = cast(Sequence[ProductLink], states)
+        now = {link.product_id: link.remote_id for link in links}
+        before = dict(self.states().filter(product__in=list(now)).values_list("product", "remote_id"))
         super().store(states)
-        moved = [state for state in states if before.get(state.product_id, "") != state.remote_id]
-        of_cart = {state.remote_id for state in moved} | {before.get(state.product_id, "") for state in moved}
-        links_changed(Cart.objects.get(pk=self.target.pk), of_cart, [state.product_id for state in moved])
+        moved = [pk for pk, remote_id in now.items() if before.get(pk, "") != remote_id]
+        of_cart = {now[pk] for pk in moved} | {before.get(pk, "") for pk in moved}
+        links_changed(Cart.objects.get(pk=self.target.pk), of_cart, moved)
 
 
 @dataclass(frozen=True, slots=True)
