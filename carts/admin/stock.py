@@ -210,7 +210,7 @@ class OutletLevelAdmin(PageAdmin):
             places = places_of(level.cart)
         except NoStockPlaces as error:
             return {"stock_from": stock_from, "no_places": f"{error} {error.fix}"}
-        key = level.product.sku_key
+        key = level.product.stock_key
         known = (
             {one.location_id: one for one in StockLevel.objects.filter(location__in=places, sku_key=key)} if key else {}
         )

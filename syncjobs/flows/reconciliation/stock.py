@@ -15,7 +15,6 @@ from typing import cast
 from django.utils import timezone
 
 from carts.models import Location, OutletLevel, StockLevel
-from carts.models.catalogue import sku_key
 from carts.models.fields import plain_decimal
 from carts.stock_places import NoStockPlaces, places_of
 from connectors.functions import Function
@@ -86,7 +85,7 @@ class StockSide:
         began = last_start(self.cart, Function.INVENTORY_SYNC)
         found = self.compare(places, differing)
         rows = OutletLevel.objects.in_bulk([one.row for one in found])
-        keys = {sku_key(one.sku) for one in found}
+        keys = {one.stock_key for one in found}
         changed: dict[str, datetime] = {}
         figures = StockLevel.objects.filter(location__in=places, sku_key__any_of=keys)
         for key, at in figures.values_list("sku_key", "changed_at"):
@@ -97,7 +96,7 @@ class StockSide:
                 told is None
                 or one.product_id in told
                 or began is None
-                or changed.get(sku_key(one.sku), began) >= began
+                or changed.get(one.stock_key, began) >= began
                 or row is None
                 or row.version > level.version
                 or (row.written_at is not None and row.written_at >= level.read_at)
