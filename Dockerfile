@@ -17,8 +17,11 @@ COPY syncjobs syncjobs
 COPY integration_manager integration_manager
 COPY templates templates
 COPY static static
+# Nobody may write here later on: without this each process would compile everything anew when it starts.
+RUN python -m compileall -q connectors carts syncjobs integration_manager
 USER hub
 EXPOSE 8000
 HEALTHCHECK --interval=15s --timeout=5s --start-period=20s \
     CMD ["python", "-c", "import urllib.request as u; u.urlopen('http://127.0.0.1:8000/healthz', timeout=4)"]
-CMD ["gunicorn", "integration_manager.wsgi", "--bind=0.0.0.0:8000", "--workers=2", "--worker-class=gthread", "--threads=4"]
+CMD ["gunicorn", "integration_manager.wsgi", "--bind=0.0.0.0:8000", "--workers=2", "--worker-class=gthread", "--threads=4", \
+    "--worker-tmp-dir=/dev/shm"]

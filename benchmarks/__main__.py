@@ -13,7 +13,19 @@ from pathlib import Path
 from benchmarks.databases import Databases
 from benchmarks.report import Row, table
 
-SUBJECTS = ("orders", "stock", "worker", "webhooks", "lanes", "firstload")
+SUBJECTS = (
+    "orders",
+    "stock",
+    "worker",
+    "webhooks",
+    "lanes",
+    "firstload",
+    "workers",
+    "idle",
+    "dispatch",
+    "orderlist",
+    "storm",
+)
 
 
 def main() -> int:

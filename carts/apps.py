@@ -1,5 +1,5 @@
 from django.apps import AppConfig
-from django.db.models.signals import post_delete, post_save, pre_save
+from django.db.models.signals import post_delete, post_migrate, post_save, pre_save
 
 
 class CartsConfig(AppConfig):
@@ -10,9 +10,11 @@ class CartsConfig(AppConfig):
     def ready(self) -> None:
         from carts.credential_store import forget_unused
         from carts.models import Connection, Product
+        from carts.order_words import keep_after_migrations
         from carts.signals import warehouse_changed
         from carts.stock_keys import cart_moved, note_before, product_saved
 
+        post_migrate.connect(keep_after_migrations, sender=self, dispatch_uid="order words")
         post_delete.connect(forget_unused, sender=Connection, dispatch_uid="authorizations")
         warehouse_changed.connect(cart_moved, dispatch_uid="stock keys")
         pre_save.connect(note_before, sender=Product, dispatch_uid="stock keys")

@@ -5,6 +5,8 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 
+from django.db import transaction
+
 from carts.models import Connection
 from connectors.http import CallRecord
 from connectors.redaction import mask_headers, mask_text, mask_url
@@ -30,16 +32,17 @@ class CallBuffer:
             self._waiting.append(pair)
 
     def flush(self) -> None:
-        """Stores what was collected. Two statements, however many calls."""
+        """Stores what was collected. Two statements and one commit, however many calls."""
         with self._lock:
             waiting, self._waiting = self._waiting, []
         if not waiting:
             return
-        calls = ApiCall.objects.bulk_create(call for call, _ in waiting)
-        bodies = [body for _, body in waiting]
-        for call, body in zip(calls, bodies, strict=True):
-            body.call = call
-        ApiCallBody.objects.bulk_create(bodies)
+        with transaction.atomic():
+            calls = ApiCall.objects.bulk_create(call for call, _ in waiting)
+            bodies = [body for _, body in waiting]
+            for call, body in zip(calls, bodies, strict=True):
+                body.call = call
+            ApiCallBody.objects.bulk_create(bodies)
 
     def row_of(self, record: CallRecord) -> ApiCall:
         return ApiCall(

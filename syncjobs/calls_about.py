@@ -6,24 +6,29 @@ from collections.abc import Sequence
 
 from django.db.models import Q, QuerySet
 
-from carts.models import Order
+from carts.models import Merchant, Order
+from carts.order_search import ids_named
 from connectors.functions import Function
-from syncjobs.models import Run
+from syncjobs.models import Delivery, Run
 
 MOST_ORDERS = 20
+MOST_NUMBERED = 1_000
 
 
 def orders_named(orders: QuerySet[Order], term: str) -> list[Order]:
     """The orders that have this number, external id or reference, newest first."""
     if not term:
         return []
-    named = Q(number=term) | Q(external_id=term) | Q(reference=term)
-    return list(orders.filter(named).order_by("-pk")[:MOST_ORDERS])
+    merchants = list(Merchant.objects.order_by().values_list("pk", flat=True))
+    numbered = Order.objects.filter(merchant__in=merchants, number=term).order_by().values_list("pk", flat=True)
+    named = {*ids_named(term), *numbered[:MOST_NUMBERED]}
+    return list(orders.filter(pk__in=named).order_by("-pk")[:MOST_ORDERS])
 
 
 def calls_about(orders: Sequence[Order]) -> Q:
     """As a filter of ``ApiCall``."""
-    about = Q(delivery__order__in=[order.pk for order in orders])
+    deliveries = Delivery.objects.filter(order__in=[order.pk for order in orders]).order_by()
+    about = Q(delivery__in=list(deliveries.values_list("pk", flat=True)))
     runs = [run.pk for order in orders if (run := run_that_brought(order))]
     return about | Q(run__in=runs) if runs else about
 

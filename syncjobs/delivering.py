@@ -284,10 +284,13 @@ def orders_arrived(connection: Connection, done: Sequence[Outcome], now: datetim
     for order_id in set(ids) - set(plain):
         order_flow.sent(order_flow.locked(order_id), now)
     deliveries = [outcome.delivery for outcome in done]
-    for outcome in done:
-        outcome.delivery.remote_id = cast(WriteResult, outcome.result).remote_id[:200]
-    Delivery.objects.bulk_update(deliveries, ["remote_id"])
-    Delivery.objects.filter(pk__in=[delivery.pk for delivery in deliveries]).update(**finished(now))
+    if len(done) == 1:
+        finish(done[0].delivery, cast(WriteResult, done[0].result).remote_id, now)
+    else:
+        for outcome in done:
+            outcome.delivery.remote_id = cast(WriteResult, outcome.result).remote_id[:200]
+        Delivery.objects.bulk_update(deliveries, ["remote_id"])
+        Delivery.objects.filter(pk__in=[delivery.pk for delivery in deliveries]).update(**finished(now))
     close_failures(connection, [delivery.pk for delivery in deliveries])
 
 
@@ -327,9 +330,13 @@ def shipment_confirmed(connection: Connection, delivery: Delivery, now: datetime
 def close_failures(connection: Connection, delivery_ids: Sequence[int]) -> None:
     """Deliveries that arrived after all close their failed records."""
     records = FailedRecord.objects.filter(delivery_id__in=delivery_ids, status=FailedRecord.Status.OPEN)
-    functions = list(records.values_list("function", flat=True).distinct())
-    if records.update(status=FailedRecord.Status.REPROCESSED, settled_at=timezone.now(), settled_by="hub"):
-        close_alerts_without_failures((connection.pk, connection.merchant_id, function) for function in functions)
+    functions = set(records.order_by().values_list("function", flat=True))
+    if functions and records.update(
+        status=FailedRecord.Status.REPROCESSED, settled_at=timezone.now(), settled_by="hub"
+    ):
+        close_alerts_without_failures(
+            (connection.pk, connection.merchant_id, function) for function in sorted(functions)
+        )
 
 
 def rejected(connection: Connection, delivery: Delivery, result: WriteResult, now: datetime) -> None:

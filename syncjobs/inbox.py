@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 from collections import defaultdict
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from django.db import transaction
 from django.utils import timezone
@@ -53,8 +53,11 @@ def process_inbox(limit: int = AT_ONCE) -> int:
         by_connection: dict[int, list[WebhookEvent]] = defaultdict(list)
         for event in events:
             by_connection[event.connection_id].append(event)
-        for group in by_connection.values():
+        # Always in the same order: workers that meet wait for each other, and never in a circle.
+        for _, group in sorted(by_connection.items()):
             process_group(group[0].connection, group)
+        for connection_id, group in sorted(by_connection.items()):
+            heard_of(connection_id, max(event.received_at for event in group))
         WebhookEvent.objects.bulk_update(
             events, ["state", "topic", "external_id", "error", "attempts", "processed_at"], batch_size=500
         )
@@ -89,11 +92,14 @@ def process_group(connection: Connection, events: list[WebhookEvent]) -> None:
     if len(wanted.intersection(consignment_hints.FUNCTIONS)) > 1:
         # Both read the same feed, and one look serves both.
         wanted.discard(Function.STOCK_TRANSFER_SYNC)
-    for function in wanted:
+    for function in sorted(wanted):
         run_at = timezone.now() + DEBOUNCE.get(function, LONGEST_DEBOUNCE)
         request_run(connection, function, Run.Trigger.WEBHOOK, run_at=run_at)
-    latest = max(event.received_at for event in events)
-    Connection.objects.filter(pk=connection.pk).update(webhook_received_at=latest)
+
+
+def heard_of(connection_id: int, at: datetime) -> None:
+    """Keeps when the connection's last webhook came."""
+    Connection.objects.filter(pk=connection_id).update(webhook_received_at=at)
 
 
 def read(connector: Connector, event: WebhookEvent) -> list[Hint]:

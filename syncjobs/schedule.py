@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 
 from django.db import IntegrityError, transaction
+from django.db.models import Case, F, When
 from django.utils import timezone
 
 from carts.models import Cart, Connection, FunctionSetting
@@ -206,8 +207,11 @@ def dispatch_due(now: datetime | None = None) -> int:
             for schedule in due:
                 if schedule.pk in mine:
                     for_minutes[schedule.setting.minutes].append(schedule.pk)
-            for minutes, ids in for_minutes.items():
-                Schedule.objects.filter(pk__in=ids).update(next_run_at=now + timedelta(minutes=minutes))
+            if mine:
+                turns = (
+                    When(pk__in=ids, then=now + timedelta(minutes=minutes)) for minutes, ids in for_minutes.items()
+                )
+                Schedule.objects.filter(pk__in=mine).update(next_run_at=Case(*turns, default=F("next_run_at")))
             riding = riding_on_another(due)
             runs = [
                 new_run(schedule.connection, Function(schedule.function), Run.Trigger.SCHEDULE, run_at=now)

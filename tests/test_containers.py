@@ -53,6 +53,21 @@ def test_every_service_of_the_hub_has_database_and_broker() -> None:
     assert SERVICES["web"]["ports"] == ["127.0.0.1:8000:8000"], "the world comes through a proxy with https"
 
 
+def test_the_code_is_compiled_where_nobody_may_write_later() -> None:
+    compiled = re.findall(r"^RUN python -m compileall -q (.+)$", DOCKERFILE, re.MULTILINE)
+    packages = {path.parent.name for path in ROOT.glob("*/__init__.py")} - {"tests", "benchmarks"}
+    assert [set(line.split()) for line in compiled] == [packages]
+
+
+def test_the_database_is_ready_only_when_it_can_be_reached() -> None:
+    assert "--host=127.0.0.1" in SERVICES["database"]["healthcheck"]["test"]
+
+
+def test_web_ends_what_it_is_at() -> None:
+    assert SERVICES["web"]["stop_grace_period"] == "40s"
+    assert "gunicorn" in DOCKERFILE.rpartition("\nCMD [")[2], "as process 1, so that it gets the signal"
+
+
 def test_a_worker_has_time_to_stop() -> None:
     assert SERVICES["worker"]["stop_grace_period"] == "90s"
     assert SERVICES["worker"]["healthcheck"]["test"][1:] == ["python", "manage.py", "worker", "--is-alive"]

@@ -19,6 +19,7 @@ from unfold.contrib.filters.admin import DropdownFilter
 
 from carts.admin.scoping import MerchantScope, scoped, sees_everything
 from carts.badges import count_of
+from carts.deep_pages import DeepPaginator
 from carts.models import Connection, Merchant
 from carts.order_flow import TransitionRefused
 
@@ -61,6 +62,7 @@ class HubAdmin(MerchantScope, ModelAdmin):
     """A list of things that belong to merchants. Read-only unless a sub-class says otherwise."""
 
     list_per_page = 25
+    paginator = DeepPaginator
     show_full_result_count = False
     list_filter_submit = True
     list_fullwidth = True
@@ -71,6 +73,16 @@ class HubAdmin(MerchantScope, ModelAdmin):
     person_actions: Sequence[PersonAction] = ()
     refusals: tuple[type[Exception], ...] = (TransitionRefused,)
     noun = ("record", "records")
+    # A history is searched among its newest rows only; 0: among all of them.
+    search_newest = 0
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
+    ) -> tuple[QuerySet[Any], bool]:
+        if self.search_newest and search_term.strip():
+            newest = self.model._default_manager.order_by("-pk").values_list("pk", flat=True).first() or 0
+            queryset = queryset.filter(pk__gt=newest - self.search_newest)
+        return super().get_search_results(request, queryset, search_term)
 
     # Objects -------------------------------------------------------------------------------------------------------
 

@@ -25,11 +25,11 @@ from carts.book_checks import BookError
 from carts.change_flow import OPEN, last_word
 from carts.forms.fields import HubForm
 from carts.forms.orders import AddressForm, ItemsForm
-from carts.models import Order, OrderChange, OrderLine, ShipmentLine
-from carts.models.catalogue import sku_key
+from carts.models import Order, OrderChange, ShipmentLine
 from carts.models.fields import plain_decimal
 from carts.order_edits import EditInvalid, can_be_changed, change_unsent
 from carts.order_flow import TransitionRefused
+from carts.order_search import find_orders, since
 from carts.order_timeline import timeline_of
 from connectors.functions import Function
 
@@ -84,7 +84,8 @@ class PlacedFilter(StateFilter):
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
         if self.value() == "today":
-            return queryset.filter(stored_at__gte=start_of(timezone.localdate()))
+            today = start_of(timezone.localdate())
+            return since(queryset, today).filter(stored_at__gte=today)
         return queryset
 
 
@@ -154,15 +155,7 @@ class OrderAdmin(PageAdmin):
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Order], search_term: str
     ) -> tuple[QuerySet[Order], bool]:
-        term = search_term.strip()
-        if not term:
-            return queryset, False
-        by_field = Q()
-        for name in self.search_fields:
-            by_field |= Q(**{f"{name}__icontains": term})
-        of_sku = Q(sku_key__startswith=sku_key(term)) | Q(sku__istartswith=term)
-        with_sku = OrderLine.objects.filter(of_sku).values("order_id")
-        return queryset.filter(by_field | Q(pk__in=with_sku)), False
+        return find_orders(queryset, search_term), False
 
     @admin.action(description="Export CSV")
     def export_csv(self, request: HttpRequest, queryset: QuerySet[Order]) -> HttpResponse:

@@ -12,9 +12,11 @@ from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest
 
-from carts.models import Merchant
+from carts.models import Connection, Merchant
 
 SUPPORT_GROUP = "support"
+# How most histories lead to their merchant.
+OF_CONNECTION = "connection__merchant"
 
 User = Any
 
@@ -43,6 +45,14 @@ def merchant_ids(user: User) -> frozenset[int]:
     return user._merchant_ids  # type: ignore[no-any-return]
 
 
+def connection_ids(user: User) -> list[int]:
+    """The carts and warehouses of these merchants."""
+    if not hasattr(user, "_connection_ids"):
+        own = Connection.objects.filter(merchant__in=merchant_ids(user))
+        user._connection_ids = list(own.order_by().values_list("pk", flat=True))
+    return user._connection_ids  # type: ignore[no-any-return]
+
+
 def works_here(user: User) -> bool:
     """May this user use the admin's business pages at all?"""
     return bool(user.is_active and user.is_staff and (sees_everything(user) or merchant_ids(user)))
@@ -52,6 +62,9 @@ def scoped(queryset: QuerySet[Any], user: User, path: str) -> QuerySet[Any]:
     """The rows of ``queryset`` that belong to the user's merchants. ``path`` leads from the model to the merchant."""
     if sees_everything(user):
         return queryset
+    if path == OF_CONNECTION:
+        # By number, not by a join: so the histories' indexes, which begin with the connection, answer.
+        return queryset.filter(connection__in=connection_ids(user))
     lookup = f"{path}__in" if path else "pk__in"
     return queryset.filter(**{lookup: merchant_ids(user)})
 

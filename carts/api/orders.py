@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import datetime
 from typing import Any, ClassVar
 
 import django_filters
@@ -23,6 +24,7 @@ from carts.change_flow import OPEN, last_word
 from carts.models import Customer, Order, OrderChange, OrderEvent, OrderLine, Shipment, ShipmentLine
 from carts.order_edits import EditInvalid, change_unsent
 from carts.order_flow import TransitionRefused
+from carts.order_search import find_orders, since
 
 
 class OrderSerializer(HubSerializer):
@@ -200,11 +202,13 @@ class OrderFilter(django_filters.FilterSet):
     number = django_filters.CharFilter()
     external_id = django_filters.CharFilter()
     reference = django_filters.CharFilter()
-    updated_since = MomentFilter(field_name="updated_at", lookup_expr="gte")
+    updated_since = MomentFilter(method="changed_since", label="Stored or changed since then.")
     placed_after = MomentFilter(field_name="placed_at", lookup_expr="gte")
     placed_before = MomentFilter(field_name="placed_at", lookup_expr="lt")
     search = django_filters.CharFilter(
-        method="find", label="A part of the number, reference, external id, customer's name or e-mail."
+        method="find",
+        label="Words, or their beginnings, of number, customer's name and e-mail; a whole external id or reference; or how a "
+        "SKU begins.",
     )
     ordering = StableOrderingFilter(fields=["placed_at", "stored_at", "updated_at", "number", "total", "status"])
 
@@ -215,12 +219,11 @@ class OrderFilter(django_filters.FilterSet):
     def with_change(self, rows: QuerySet[Order], name: str, state: str) -> QuerySet[Order]:
         return rows.filter(pk__in=OrderChange.objects.filter(status=state).order_by().values("order_id"))
 
+    def changed_since(self, rows: QuerySet[Order], name: str, moment: datetime) -> QuerySet[Order]:
+        return since(rows, moment)
+
     def find(self, rows: QuerySet[Order], name: str, text: str) -> QuerySet[Order]:
-        columns = ("number", "reference", "external_id", "customer_name", "customer_email")
-        anywhere = Q()
-        for column in columns:
-            anywhere |= Q(**{f"{column}__icontains": text.strip()})
-        return rows.filter(anywhere)
+        return find_orders(rows, text)
 
 
 SHIPMENTS = Shipment.objects.prefetch_related(

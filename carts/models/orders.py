@@ -131,6 +131,8 @@ class OrderLine(models.Model):
     class Meta:
         ordering = ["position", "pk"]
         constraints = [models.UniqueConstraint(fields=["order", "external_id"], name="order_line_is_unique")]
+        # By the beginning, too: PostgreSQL needs its own operators for that, SQLite takes any index.
+        indexes = [models.Index(fields=["sku_key"], name="order_line_by_sku", opclasses=["varchar_pattern_ops"])]
 
     def __str__(self) -> str:
         return f"{self.quantity.normalize():f} x {self.sku or self.name}"

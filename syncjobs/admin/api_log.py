@@ -73,7 +73,8 @@ class ApiCallAdmin(PageAdmin):
     list_filter = (AnswerFilter, ConnectionFilter, RunFilter, DeliveryFilter, OrderFilter, MerchantFilter)
     list_select_related = ("connection",)
     search_fields = ("url", "method", "error")
-    search_help_text = "Order number or id, URL, method or error"
+    search_help_text = "Order number or id; URL, method or error among the newest 100,000 calls"
+    search_newest = 100_000
     ordering = ("-pk",)
     noun = ("call", "calls")
     empty_title = "No API calls yet"

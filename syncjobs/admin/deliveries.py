@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib import admin
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.html import format_html
@@ -15,15 +15,19 @@ from unfold.decorators import display
 from carts import change_flow, order_flow, refund_flow, stock_flow
 from carts.admin.base import ConnectionFilter, MerchantFilter, PageAdmin, PersonAction
 from carts.admin.filters import StateFilter
+from carts.admin.scoping import scoped
 from carts.badges import clock, due, state_badge
-from carts.models import OrderChange
+from carts.models import Connection, Order, OrderChange, Refund
 from carts.order_flow import TransitionRefused
+from carts.order_search import find_orders
 from carts.signals import cancellation_wanted
 from syncjobs.models import Delivery
 from syncjobs.outbox import revive
 
 State = Delivery.State
 WAITING = (State.PENDING, State.RETRY)
+# Of a search: the newest of the orders that fit.
+MOST_FOUND = 1_000
 SUBJECTS = (
     "connection",
     "order",
@@ -77,7 +81,7 @@ class DeliveryAdmin(PageAdmin):
     list_filter = (DeliveryStateFilter, ConnectionFilter, MerchantFilter)
     list_select_related = SUBJECTS
     search_fields = ("reference", "order__number", "refund__number", "remote_id")
-    search_help_text = "Order number or reference"
+    search_help_text = "Order, customer or SKU; reference or id at the warehouse"
     ordering = ("-pk",)
     noun = ("delivery", "deliveries")
     empty_title = "Nothing was sent yet"
@@ -99,6 +103,26 @@ class DeliveryAdmin(PageAdmin):
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Delivery]:
         return super().get_queryset(request).select_related(*SUBJECTS)
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Delivery], search_term: str
+    ) -> tuple[QuerySet[Delivery], bool]:
+        """By what it is about, and by whole references: all of it stands in an index."""
+        term = search_term.strip()
+        if not term:
+            return queryset, False
+        orders = find_orders(scoped(Order.objects.all(), request.user, "merchant"), term)
+        refunds = scoped(Refund.objects.all(), request.user, "merchant").filter(number__iexact=term)
+        places = Connection.objects.order_by().values("pk")
+        named = Delivery.objects.filter(connection__in=places, kind__in=Delivery.Kind.values).order_by()
+        ids = [
+            pk
+            for rows in (named.filter(reference=term), named.filter(remote_id=term))
+            for pk in rows.values_list("pk", flat=True)[:MOST_FOUND]
+        ]
+        about = Q(order__in=list(orders.values_list("pk", flat=True)[:MOST_FOUND]))
+        about |= Q(refund__in=list(refunds.order_by().values_list("pk", flat=True)[:MOST_FOUND]))
+        return queryset.filter(about | Q(pk__in=ids)), False
 
     @display(description="What", ordering="kind")
     def what(self, delivery: Delivery) -> str:

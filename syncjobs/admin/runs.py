@@ -110,7 +110,8 @@ class RunAdmin(PageAdmin):
     list_filter = (RunStateFilter, FunctionFilter, ConnectionFilter, MerchantFilter)
     list_select_related = ("connection",)
     search_fields = ("connection__name", "error")
-    search_help_text = "Cart, warehouse or error"
+    search_help_text = "Cart, warehouse or error, among the newest 100,000 runs"
+    search_newest = 100_000
     ordering = ("-pk",)
     noun = ("run", "runs")
     empty_title = "Nothing ran yet"

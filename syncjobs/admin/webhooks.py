@@ -40,7 +40,8 @@ class WebhookEventAdmin(PageAdmin):
     list_filter = (WebhookStateFilter, ConnectionFilter, MerchantFilter)
     list_select_related = ("connection",)
     search_fields = ("topic", "external_id", "connection__name")
-    search_help_text = "Topic or id"
+    search_help_text = "Topic or id, among the newest 100,000 webhooks"
+    search_newest = 100_000
     ordering = ("-pk",)
     noun = ("webhook", "webhooks")
     empty_title = "No webhooks yet"

@@ -48,7 +48,10 @@ class FailedRecord(models.Model):
                 name="one_open_failure_per_record",
             )
         ]
-        indexes = [models.Index(fields=["status", "cause"], name="failure_by_cause")]
+        indexes = [
+            models.Index(fields=["status", "cause"], name="failure_by_cause"),
+            models.Index(fields=["-last_seen_at", "-id"], name="failure_list"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.external_id or 'Record'}: {self.reason}"

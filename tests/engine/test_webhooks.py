@@ -8,16 +8,20 @@ from typing import Any
 from urllib.parse import urlencode
 
 import pytest
+from django.db import connection as database
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from carts.connection_test import run_test
 from carts.models import Connection, Order
 from carts.remote import webhook_url
+from carts.setup import set_functions
 from connectors.functions import Function
 from syncjobs.inbox import replay
 from syncjobs.models import Run, WebhookEvent
 from tests.engine.conftest import World
+from tests.factories import make_cart
 
 State = WebhookEvent.State
 
@@ -76,6 +80,31 @@ def test_many_hints_make_one_run(online: World) -> None:
     assert Run.objects.filter(function=Function.ORDER_DOWNLOAD, state=Run.State.QUEUED).count() == 1
     finish_queued(online)
     assert Order.objects.count() == 4
+
+
+def test_workers_that_meet_take_connections_in_one_order(world: World) -> None:
+    """Two workers with webhooks of the same carts, one the other way round, waited for each other in a circle."""
+    settings = {"options": world.cart.options, "credentials": dict(world.cart.read_credentials())}
+    other = make_cart(world.warehouse, **settings)
+    set_functions(other, [Function.ORDER_DOWNLOAD, Function.INVENTORY_SYNC, Function.CUSTOMER_SYNC])
+    for cart in (other, world.cart, other):
+        body = urlencode({"payload": '{"id": "5e"}'})
+        Client().post(
+            webhook_url(cart).removeprefix("http://testserver") + "?topic=sale.update",
+            body,
+            content_type="application/x-www-form-urlencoded",
+        )
+    with CaptureQueriesContext(database) as queries:
+        assert world.process_inbox() == 3
+    runs = list(Run.objects.order_by("pk").values_list("connection_id", "function"))
+    assert {connection for connection, _ in runs} == {world.cart.pk, other.pk}
+    assert runs == sorted(runs)
+    heard = [
+        query["sql"].rpartition(" = ")[2]
+        for query in queries
+        if query["sql"].startswith('UPDATE "carts_connection"') and "webhook_received_at" in query["sql"]
+    ]
+    assert heard == [str(pk) for pk in sorted([world.cart.pk, other.pk])]
 
 
 def test_lost_webhooks_cost_only_time(online: World) -> None:

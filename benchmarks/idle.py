@@ -1,0 +1,195 @@
+"""What a thousand carts cost in which nothing happens: processor time of worker and database, as a share of one core.
+
+The carts are set up with the functions and intervals that a new cart has; their schedules are spread as they are in a hub
+that has been running. A worker works for some minutes as it always does, and nothing is hurried. The stores are sandboxes
+in a process of their own, whose time does not count.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from benchmarks.databases import REDIS_URL, Databases
+from benchmarks.processes import hub_environment, measure, running, serving
+from benchmarks.report import Row
+from benchmarks.worker import redis_answers, wait_for_worker
+
+CARTS, OUTLETS_OF_A_STORE = 1_000, 10
+MOST_OF_A_CORE = 0.05
+WARMS_UP_SECONDS = 20
+LONGEST_SECONDS = 900
+
+
+def run(databases: Databases, quick: bool) -> list[Row]:
+    carts, seconds = (200, 60) if quick else (CARTS, 180)
+    rows = []
+    for kind in databases.kinds:
+        label, more = kind, {}
+        if kind == "PostgreSQL" and redis_answers():
+            label, more = "PostgreSQL + Redis", {"REDIS_URL": REDIS_URL}
+        with (
+            serving("benchmarks.idle", "stores", carts // OUTLETS_OF_A_STORE) as stores,
+            databases.fresh(kind) as url,
+        ):
+            hosts = ",".join(store["host"] for store in stores.facts["stores"])
+            env = hub_environment(url, **more, INTEGRATION_MANAGER_EXTRA_HOSTS=hosts)
+            answer = measure(
+                "benchmarks.idle", "hub", seconds, json.dumps(stores.facts["stores"]), env=env, seconds=LONGEST_SECONDS
+            )
+        share = answer["worker"] + answer["database"]
+        rows += [
+            Row(
+                f"{carts:,} idle carts, {label}: share of one core",
+                f"{share * 100:.1f} %",
+                f"a worker without carts {answer['floor'] * 100:.1f} %",
+                share,
+                MOST_OF_A_CORE,
+                at_most=True,
+            ),
+            Row(
+                f"  worker / database, {label}",
+                f"{answer['worker'] * 100:.1f} % / {answer['database'] * 100:.1f} %",
+                f"{answer['runs'] / answer['seconds']:.1f} runs/s, {share * answer['seconds'] / answer['runs'] * 1000:.1f} ms each",
+            ),
+        ]
+    return rows
+
+
+# --- the stores, in a process of their own ---------------------------------------------------------------------------
+
+
+def serve_stores(number: int) -> None:
+    from connectors.vend.sandbox import VendSandbox
+
+    stores = []
+    for seed in range(number):
+        store = VendSandbox(
+            outlets=OUTLETS_OF_A_STORE, sales=5, products=20, customers=5, seed=seed, rate_limit=10_000_000
+        )
+        store.record_bodies = False
+        store.start()
+        outlets = [outlet["name"] for outlet in store.store.outlets]
+        stores.append({"url": store.url, "host": store.host, "token": store.token, "outlets": outlets})
+    print(json.dumps({"stores": stores}), flush=True)
+    sys.stdin.read()
+
+
+# --- the measured process --------------------------------------------------------------------------------------------
+
+
+def measure_hub(seconds: float, stores: list[dict[str, Any]]) -> None:
+    from benchmarks.hub import open_hub
+
+    open_hub()
+    from syncjobs.models import Run
+
+    with running([sys.executable, "manage.py", "worker"], env=dict(os.environ), stdout=subprocess.DEVNULL) as worker:
+        wait_for_worker()
+        time.sleep(3)
+        floor = sum(shares(worker.pid, 15))
+    open_carts(stores)
+    run_once()
+    spread_schedules()
+    known = Run.objects.count()
+    with running([sys.executable, "manage.py", "worker"], env=dict(os.environ), stdout=subprocess.DEVNULL) as worker:
+        wait_for_worker()
+        time.sleep(WARMS_UP_SECONDS)
+        known = Run.objects.exclude(state__in=["queued", "running"]).count()
+        worker_share, database_share = shares(worker.pid, seconds)
+        runs = Run.objects.exclude(state__in=["queued", "running"]).count() - known
+    failed = Run.objects.filter(state="failed").first()
+    if failed is not None:
+        raise RuntimeError(f"{failed} failed: {failed.error}")
+    print(
+        json.dumps(
+            {"floor": floor, "worker": worker_share, "database": database_share, "runs": runs, "seconds": seconds}
+        )
+    )
+
+
+def open_carts(stores: list[dict[str, Any]]) -> None:
+    """A merchant with a warehouse for each store, a cart for each outlet."""
+    from benchmarks.hub import make_cart, make_warehouse
+    from carts.models import Merchant
+
+    for number, store in enumerate(stores):
+        warehouse = make_warehouse(Merchant.create_named(f"Merchant {number}"))
+        for outlet in store["outlets"]:
+            make_cart(warehouse, {**store, "outlet": outlet})
+
+
+def run_once() -> None:
+    """Everything that is on runs once, so that what follows is idle."""
+    from django.utils import timezone
+
+    from connectors.functions import Lane
+    from syncjobs.models import Run, Schedule
+    from syncjobs.outcomes import IdleRuns
+    from syncjobs.runner import claim_runs, execute
+    from syncjobs.schedule import dispatch_due
+
+    for _ in range(2):
+        Schedule.objects.update(next_run_at=timezone.now())
+        dispatch_due()
+        while runs := claim_runs("bench", list(Lane), 50):
+            idle = IdleRuns("bench")
+            for one in runs:
+                execute(one, "bench", idle=idle)
+            idle.mark()
+    failed = Run.objects.exclude(state=Run.State.DONE).first()
+    if failed is not None:
+        raise RuntimeError(f"{failed} ended as {failed.state}: {failed.error}")
+
+
+def spread_schedules() -> None:
+    """Each next run at some moment of its interval, as if the carts had been set up over the years."""
+    from django.utils import timezone
+
+    from syncjobs.models import Schedule
+
+    now = timezone.now()
+    schedules = list(Schedule.objects.select_related("setting"))
+    for place, schedule in enumerate(schedules):
+        share = place * 0.6180339887 % 1
+        schedule.next_run_at = now + timedelta(minutes=(schedule.setting.minutes or 1) * share)
+    Schedule.objects.bulk_update(schedules, ["next_run_at"], batch_size=500)
+
+
+def shares(worker: int, seconds: float) -> tuple[float, float]:
+    """(worker, database): processor seconds per second, while everything goes on."""
+    from benchmarks.processor_time import of_tree
+
+    server = postmaster()
+    started = time.monotonic()
+    before = of_tree(worker), of_tree(server) if server else 0.0
+    time.sleep(seconds)
+    after = of_tree(worker), of_tree(server) if server else 0.0
+    length = time.monotonic() - started
+    return (after[0] - before[0]) / length, (after[1] - before[1]) / length
+
+
+def postmaster() -> int | None:
+    """The process of the PostgreSQL server on this machine; None on SQLite, whose work the worker does itself."""
+    from django.db import connection as database
+
+    if database.vendor != "postgresql":
+        return None
+    with database.cursor() as cursor:
+        cursor.execute("SELECT pg_backend_pid()")
+        backend: int = cursor.fetchone()[0]
+    fields = (Path("/proc") / str(backend) / "stat").read_text().rpartition(")")[2].split()
+    return int(fields[1])
+
+
+if __name__ == "__main__":
+    if sys.argv[1] == "stores":
+        serve_stores(int(sys.argv[2]))
+    else:
+        measure_hub(float(sys.argv[2]), json.loads(sys.argv[3]))
