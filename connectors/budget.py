@@ -11,6 +11,8 @@ from connectors.errors import RateLimited
 
 # Below this share of the limit, calls are spread out instead of sent at once.
 SPARE_SHARE = 0.05
+# Above this share there is nothing that the other processes need to hear of.
+PLENTY_SHARE = 0.5
 LONGEST_SPREAD_SECONDS = 1.0
 # What patient work leaves of the limit to everything else; and after which part of the window it looks again.
 RESERVED_SHARE = 0.2
@@ -67,10 +69,15 @@ class Budget:
         if limit is None and remaining is None:
             return
         with self.lock:
+            had_plenty = self.has_plenty
             self.limit = limit if limit is not None else self.limit
             self.remaining = remaining
             self.observed_at = now
-            self.changed = True
+            self.changed = self.changed or not (had_plenty and self.has_plenty)
+
+    @property
+    def has_plenty(self) -> bool:
+        return bool(self.limit and self.remaining is not None and self.remaining > self.limit * PLENTY_SHARE)
 
     def pause(self, until: datetime) -> None:
         with self.lock:

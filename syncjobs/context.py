@@ -16,7 +16,7 @@ from carts.models import Cart, Connection, Warehouse
 from carts.remote import open_connector
 from carts.store_facts import save_store_facts
 from connectors.base import Connector
-from connectors.functions import Function, Lane, Role
+from connectors.functions import Function, Lane
 from connectors.records import Page
 from syncjobs.budgets import save_budgets
 from syncjobs.call_log import CallBuffer
@@ -78,9 +78,9 @@ class RunContext:
         loaded = getattr(self.run, "loaded_connection", None)
         if loaded is not None:
             return cast(Connection, loaded)
-        model = Cart if self.run.connection.role == Role.CART else Warehouse
-        related = ["merchant", "warehouse", "location", "outlet"] if model is Cart else ["merchant"]
-        return model.objects.select_related(*related).get(pk=self.run.connection_id)
+        carts = Cart.objects.select_related("merchant", "warehouse", "location", "outlet")
+        cart = carts.filter(pk=self.run.connection_id).order_by().first()
+        return cart or Warehouse.objects.select_related("merchant").get(pk=self.run.connection_id)
 
     @property
     def cart(self) -> Cart:
@@ -121,7 +121,17 @@ class RunContext:
         loaded = getattr(self.run, "loaded_schedule", None)
         if loaded is not None:
             return cast(Schedule, loaded)
-        return schedule_of(self.connection, Function(self.run.feed))
+        return self.schedule_of(Function(self.run.feed))
+
+    def schedule_of(self, function: Function) -> Schedule:
+        """As it was when this run first asked for one: all of the connection's are fetched together."""
+        known = self.schedules.get(function)
+        return schedule_of(self.connection, function) if known is None else known
+
+    @cached_property
+    def schedules(self) -> dict[str, Schedule]:
+        rows = Schedule.objects.filter(connection_id=self.connection.pk).select_related("setting").order_by()
+        return {schedule.function: schedule for schedule in rows}
 
     def start_cursor(self) -> str:
         """Where to go on: the schedule's cursor, or the run's own position in a full pass."""

@@ -27,7 +27,6 @@ from syncjobs.intake_refunds import (
 )
 from syncjobs.order_changes import heal_orders, take_in_change
 from syncjobs.order_references import References, load_references
-from syncjobs.schedule import schedule_of
 
 # What of a run's counts says that the stock which can be sold has changed.
 MOVES_STOCK = ("imported", "updated", "cancelled")
@@ -128,7 +127,7 @@ class CatalogueRefresh:
     def read_for_the_first_time(self) -> None:
         """A cart that never read its products and customers reads them while its first orders are being fetched."""
         for function, refresh in FEEDS:
-            if not schedule_of(self.context.connection, function).cursor:
+            if not self.context.schedule_of(function).cursor:
                 refresh(self.context)
                 self.customers_are_fresh = self.customers_are_fresh or function is Function.CUSTOMER_SYNC
 
