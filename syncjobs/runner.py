@@ -75,7 +75,7 @@ def due_runs(lanes: Sequence[Lane], limit: int, now: datetime) -> list[int]:
     moment = database.ops.adapt_datetimefield_value(now)
     statement = DUE_RUNS.replace("LANES", ", ".join(["%s"] * len(lanes)))
     with database.cursor() as cursor:
-        cursor.execute(statement, [moment, *(lane.value for lane in lanes), moment, limit * 4])
+        cursor.execute(statement, [moment, *map(str, lanes), moment, limit * 4])
         candidates = cursor.fetchall()
     chosen: dict[int, int] = {}
     for pk, connection_id, connector in candidates:
