@@ -1,7 +1,7 @@
 """Finding orders by what a person types, through indexes only: a million orders must not be read for it.
 
 Found are orders whose number, customer's name and e-mail have all the words (or words that begin so), whose external id or
-reference is exactly this, or that hold an article whose SKU begins so.
+reference is exactly this, or that hold an article whose SKU begins so, as the warehouse writes it or as the shop does.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any
 from django.db import connections
 from django.db.models import Q, QuerySet
 
-from carts.models import Cart, Merchant, Order, OrderLine
+from carts.models import Cart, Merchant, Order, OrderLine, Product
 from carts.models.catalogue import sku_key
 from carts.order_words import has_words, words_of
 
@@ -61,8 +61,15 @@ def ids_named(text: str) -> list[int]:
 
 
 def sku_begins(text: str, vendor: str) -> Q:
-    """As the index on the SKUs of the lines answers it, whatever the database's collation."""
-    key = sku_key(text)
+    """As the index on the SKUs of the lines answers it, whatever the database's collation. Lines are known by the
+    warehouse's SKU; where the shop has another one, its product says which."""
+    begins = key_begins(sku_key(text), vendor)
+    elsewhere = Product.objects.filter(begins, stock_sku__gt="").order_by().values_list("stock_key", flat=True)
+    others = set(elsewhere[:MOST_NAMED])
+    return begins | Q(sku_key__in=others) if others else begins
+
+
+def key_begins(key: str, vendor: str) -> Q:
     if vendor == "sqlite":
         return Q(sku_key__gte=key, sku_key__lt=key + LAST_CHARACTER)
     return Q(sku_key__startswith=key)

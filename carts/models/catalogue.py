@@ -76,6 +76,8 @@ class Product(models.Model):
             models.Index(fields=["connection", "sku_key"], name="product_by_sku"),
             models.Index(fields=["connection", "plain_key"], name="product_by_plain_sku"),
             models.Index(fields=["connection", "stock_key"], name="product_by_stock_key"),
+            # The few whose warehouse writes another SKU: found by their own when somebody looks for orders.
+            models.Index(fields=["sku_key"], condition=Q(stock_sku__gt=""), name="product_with_other_sku"),
             models.Index(fields=["connection", "family_id"], condition=~Q(family_id=""), name="product_by_family"),
         ]
 
