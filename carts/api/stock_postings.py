@@ -207,9 +207,9 @@ def read_posting(
     call: dict[str, Any] = dict(fields.validated_data)
     data = given.get("rows")
     if not isinstance(data, list) or not data:
-        raise serializers.ValidationError({"rows": ["Send a list of rows."]})
+        raise RowsRefused({"detail": "Send a list of rows."})
     if len(data) > MOST_ROWS:
-        raise serializers.ValidationError({"rows": [f"Send at most {MOST_ROWS:,} rows at once."]})
+        raise RowsRefused({"detail": f"Send at most {MOST_ROWS:,} rows at once."})
     rows, errors = read_rows(data, reader)
     shared = {"warehouse": call["warehouse"]}
     places = StockPlaces(request, [shared])

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from rest_framework.test import APIClient
 
-from carts.models import Cart, Connection, Customer, Product, Warehouse
+from carts.models import Cart, Connection, Customer, Product, ShopProduct, Warehouse
 from tests.api.worlds import World
 
 PRODUCTS = "/api/v1/products/"
@@ -107,7 +107,7 @@ def test_products_are_found(client: APIClient, world: World, cart_product: Produ
         return [row["id"] for row in client.get(PRODUCTS, query).json()["results"]]
 
     assert ids(connection=world[Cart].pk) == ids(sku="p-1 ") == ids(deleted=True) == [cart_product.pk]
-    assert ids(updated_since="2026-06-01T00:00:00Z") == [world[Product].pk]
+    assert ids(updated_since="2026-06-01T00:00:00Z") == [world[ShopProduct].pk, world[Product].pk]
 
 
 def test_prices_that_are_no_numbers_do_not_break_the_list(client: APIClient, world: World) -> None:

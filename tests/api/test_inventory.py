@@ -146,7 +146,7 @@ def test_ten_thousand_rows_at_once_and_no_more(client: APIClient, warehouse: War
     assert answer.json() == {"created": 10_000, "changed": 0, "unchanged": 0}
     assert StockLevel.objects.filter(location__warehouse=warehouse).count() == 10_000
     # Nothing per row: a few statements for every hundred at most.
-    assert len(seen) < 340
+    assert len(seen) < 360
 
     too_many = client.put(INVENTORY, [*rows, rows[0]])
     assert (too_many.status_code, too_many.json()) == (400, {"detail": "Send at most 10,000 rows at once."})

@@ -175,7 +175,7 @@ class TestStock:
     def test_10000_lines(self, warehouse: Warehouse, django_assert_max_num_queries: Callable[[int], Any]) -> None:
         lines = "".join(f"main,SKU-{number},{number % 7}\n" for number in range(10_000))
         content = f"location,sku,available\n{lines}".encode()
-        with django_assert_max_num_queries(320):
+        with django_assert_max_num_queries(335):
             assert import_stock(warehouse, content).created == 10_000
         with django_assert_max_num_queries(100):
             assert import_stock(warehouse, content).unchanged == 10_000

@@ -492,11 +492,11 @@ class TestSetStock:
         self, book: WarehouseBook, django_assert_max_num_queries: Callable[[int], Any]
     ) -> None:
         rows = [(f"SKU-{number}", "7") for number in range(10_000)]
-        with django_assert_max_num_queries(340):
+        with django_assert_max_num_queries(355):
             assert count(book, *rows).created == 10_000
         with django_assert_max_num_queries(100):
             assert count(book, *rows).unchanged == 10_000
-        with django_assert_max_num_queries(340):
+        with django_assert_max_num_queries(355):
             assert count(book, *((sku, "8") for sku, _ in rows)).changed == 10_000
 
 

@@ -298,6 +298,7 @@ def test_many_at_once_on_the_screen_and_over_rest(store: World, client: Client) 
     some = some_order()
     PickOrder.objects.filter(reference=some.reference).update(reference="gone")
     Order.objects.filter(pk=some.pk).update(external_id="gone", reference="gone")
+    Delivery.objects.filter(order=some).update(reference="gone")
     assert {row.cause for row in compare(store)} == {"total_differs", "missing_at_cart", "missing_here"}
     client.force_login(make_user("pat", store.merchant))
     address = f"{reverse('admin:syncjobs_mismatch_fix_all')}?state=open&cause=total_differs"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -12,7 +13,7 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from carts.connection_test import run_test
-from carts.models import Cart, Location, Order, StockFrom, StockTransfer
+from carts.models import Cart, Location, Order, StockFrom, StockLevel, StockTransfer
 from carts.setup import keep_stock_locations
 from connectors.functions import Function
 from syncjobs.expected_stock import ExpectedStock
@@ -147,6 +148,8 @@ class TestWhatCounts:
         rooms.world.run(Function.RECONCILIATION)
         assert not Mismatch.objects.filter(cause=Mismatch.Cause.STOCK_DIFFERS).exists()
         rooms.put(rooms.west, rooms.world.product(), 1)
+        # Long ago, so that Inventory Sync should have brought it to the shop.
+        StockLevel.objects.filter(location=rooms.west).update(changed_at=timezone.now() - timedelta(hours=1))
         rooms.world.run(Function.RECONCILIATION)
         found = Mismatch.objects.get(cause=Mismatch.Cause.STOCK_DIFFERS)
         assert (found.label, found.here, found.there) == (rooms.world.product()["sku"], "16", "18")
