@@ -106,8 +106,9 @@ def test_products_are_found(client: APIClient, world: World, cart_product: Produ
     def ids(**query: Any) -> list[int]:
         return [row["id"] for row in client.get(PRODUCTS, query).json()["results"]]
 
-    assert ids(connection=world[Cart].pk) == ids(sku="p-1 ") == ids(deleted=True) == [cart_product.pk]
-    assert ids(updated_since="2026-06-01T00:00:00Z") == [world[ShopProduct].pk, world[Product].pk]
+    assert ids(sku="p-1 ") == ids(deleted=True) == [cart_product.pk]
+    assert set(ids(connection=world[Cart].pk)) == {cart_product.pk, world[ShopProduct].pk}
+    assert set(ids(updated_since="2026-06-01T00:00:00Z")) == {world[Product].pk, world[ShopProduct].pk}
 
 
 def test_prices_that_are_no_numbers_do_not_break_the_list(client: APIClient, world: World) -> None:

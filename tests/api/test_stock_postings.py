@@ -132,9 +132,9 @@ def test_wrong_rows_are_named_and_nothing_is_stored(
     ("body", "field"),
     [
         ({}, "warehouse"),
-        ({"rows": [], "idempotency_key": "1"}, "rows"),
-        ({"rows": "A-1", "idempotency_key": "1"}, "rows"),
-        ({"rows": [{"sku": "A-1", "quantity": 1}] * 10_001, "idempotency_key": "1"}, "rows"),
+        ({"rows": [], "idempotency_key": "1"}, "detail"),
+        ({"rows": "A-1", "idempotency_key": "1"}, "detail"),
+        ({"rows": [{"sku": "A-1", "quantity": 1}] * 10_001, "idempotency_key": "1"}, "detail"),
         ({"rows": [{"sku": "A-1", "quantity": 1}]}, "idempotency_key"),
         ({"rows": [{"sku": "A-1", "quantity": 1}], "idempotency_key": "1", "location": 10**9}, "location"),
     ],
