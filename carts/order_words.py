@@ -70,7 +70,9 @@ def create(schema_editor: Any) -> None:
         return
     own = WORDS % {"expressions": " || ' ' || ".join(f'"{column}"' for column in COLUMNS)}
     # New words wait in a list of up to 16 MB, which vacuum merges into the index: who stores orders seldom has to.
-    schema_editor.execute(f"CREATE INDEX {INDEX} ON carts_order USING gin (({own})) WITH (gin_pending_list_limit = 16384)")
+    schema_editor.execute(
+        f"CREATE INDEX {INDEX} ON carts_order USING gin (({own})) WITH (gin_pending_list_limit = 16384)"
+    )
 
 
 def drop(schema_editor: Any) -> None:
