@@ -65,7 +65,7 @@ class ConsignmentCartFilter(CartFilter):
 @admin.register(Consignment)
 class ConsignmentAdmin(PageAdmin):
     page_template = "admin/hub/consignment.html"
-    list_display = ("document", "what", "in_shop", "state", "cart_name", "changed")
+    list_display = ("document", "what", "in_shop", "to_warehouse", "cart_name", "changed")
     list_filter = (
         ConsignmentStatusFilter,
         KindFilter,
@@ -130,7 +130,7 @@ class ConsignmentAdmin(PageAdmin):
         return consignment.get_state_display()
 
     @display(description="To the warehouse", ordering="status")
-    def state(self, consignment: Consignment) -> SafeString:
+    def to_warehouse(self, consignment: Consignment) -> SafeString:
         shown = state_badge(consignment.status, consignment.get_status_display())
         if not consignment.problem or consignment.status == Status.HISTORY:
             return shown

@@ -57,6 +57,15 @@ def test_the_ledger_shows_why_a_level_is_what_it_is(room: Stockroom, admin: Clie
     ]
 
 
+def test_the_list_says_what_became_of_a_consignment(room: Stockroom, admin: Client) -> None:
+    """Not only what the shop says of it: a model's own field must not stand in for the column."""
+    room.store.order_stock(room.here, [(room.products[0], 60)], reference="CAR-25")
+    room.search()
+    room.deliver()
+    text = admin.get("/admin/carts/consignment/").content.decode()
+    assert "To the warehouse" in text and "Passed on" in text and "Received" in text
+
+
 def test_a_consignment_and_its_documents(room: Stockroom, admin: Client, api: APIClient) -> None:
     order = room.store.order_stock(room.here, [(room.products[0], 60), (room.products[1], 50)], reference="CAR-25")
     room.real_time(order)
