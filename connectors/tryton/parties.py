@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 
+from connectors.errors import RecordRefused
 from connectors.records import Address
 from connectors.tryton.client import TrytonClient
 from connectors.tryton.company import Company
@@ -17,6 +18,7 @@ from connectors.tryton.wire import Domain, like
 
 PARTY_FIELDS = ("name", "customer_tax_rule")
 ADDRESS_FIELDS = ("party_name", "street", "city", "postal_code", "country", "subdivision")
+TRIES_TO_MAKE = 5
 EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
 
 
@@ -143,7 +145,16 @@ class Parties:
         values: dict[str, Any] = {"name": customer.name}
         if contacts:
             values["contact_mechanisms"] = [["create", contacts]]
-        [key] = self.client.create("party.party", [values])
+        for tries_left in reversed(range(TRIES_TO_MAKE)):
+            try:
+                [key] = self.client.create("party.party", [values])
+            except RecordRefused:
+                # Tryton numbers its parties itself; of two that are made at the same moment it may refuse one, because
+                # both got the same number.
+                if not tries_left:
+                    raise
+            else:
+                break
         return Party(id=key, name=customer.name)
 
     # Addresses

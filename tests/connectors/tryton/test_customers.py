@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from itertools import count
+from threading import Barrier
 from typing import Any
 
 import msgspec
@@ -46,6 +48,22 @@ def test_the_same_customer_is_one_party_with_one_address(tryton: TrytonWorld, de
     moved = desk.sent(**{**person.order(), "ship_to": replace(ADDRESS, street1="2 Elsewhere", name=person.name)})
     assert moved.party == first.party
     assert moved.shipment_address != first.shipment_address
+
+
+def test_customers_of_two_workers_at_the_same_moment(desk: Desk) -> None:
+    """Tryton gives both parties the same number then, and refuses one of them."""
+    article = desk.article()
+    connectors = [desk.world.connect() for _ in range(3)]
+    start = Barrier(len(connectors))
+
+    def send(connector: Any, people: list[Person]) -> list[bool]:
+        start.wait()
+        return [desk.send((article, "1"), connector=connector, **one.order())[0].ok for one in people]
+
+    people = [[Person() for _ in range(3)] for _ in connectors]
+    with ThreadPoolExecutor(len(connectors)) as pool:
+        results = list(pool.map(send, connectors, people))
+    assert results == [[True] * 3] * 3
 
 
 @pytest.mark.parametrize(
