@@ -165,10 +165,9 @@ class DemoHub:
             room.work()
 
     def first_stock_is_in_step(self) -> bool:
-        """Goods arrive only after the outlets show the first stock, so that the effect can be seen."""
-        return not Run.objects.filter(
-            connection_id__in=[cart.pk for cart in self.carts], function="inventory_sync", state=Run.State.QUEUED
-        ).exists() and all(cart.pk in self.written_carts() for cart in self.carts)
+        """Goods arrive only after the outlets show the first stock, so that the effect can be seen. Where sales come fast
+        there is always another Inventory Sync in the queue."""
+        return {cart.pk for cart in self.carts} <= self.written_carts()
 
     def written_carts(self) -> set[int]:
         return set(OutletLevel.objects.filter(written_at__isnull=False).values_list("cart_id", flat=True))

@@ -268,19 +268,23 @@ def test_the_ledger_shows_the_cause_and_the_moment(shelf: Shelf) -> None:
 # Cost
 
 
-@pytest.mark.parametrize("number", [1, 400])
-def test_a_chunk_costs_a_constant_number_of_statements(shelf: Shelf, number: int) -> None:
+def test_a_chunk_costs_a_constant_number_of_statements(shelf: Shelf) -> None:
     order = shelf.order(2)
     shelf.ship(order)
-    rows = [
-        PostedStock(row=row, location=shelf.place, sku=f"SKU-{row}", quantity=Decimal(row), counted=ON_HAND)
-        for row in range(1, number + 1)
-    ]
-    with CaptureQueriesContext(connection) as seen:
-        book_counts.set_counts(shelf.warehouse.pk, rows, COUNT)
-    # SQLite writes a few hundred rows at once, PostgreSQL all of them.
-    questions = [one["sql"] for one in seen if one["sql"].startswith("SELECT")]
-    assert len(questions) == 9
+
+    def questions(number: int) -> int:
+        rows = [
+            PostedStock(row=row, location=shelf.place, sku=f"SKU-{row}", quantity=Decimal(row), counted=ON_HAND)
+            for row in range(1, number + 1)
+        ]
+        with CaptureQueriesContext(connection) as seen:
+            book_counts.set_counts(shelf.warehouse.pk, rows, COUNT)
+        # SQLite writes a few hundred rows at once, PostgreSQL all of them.
+        return len([one["sql"] for one in seen if one["sql"].startswith("SELECT")])
+
+    # The first call also asks for a run that reads them.
+    assert questions(1) <= 9
+    assert questions(2) == questions(400)
 
 
 # Any interleaving
