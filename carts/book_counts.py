@@ -162,7 +162,7 @@ class Since:
 
     def __init__(self, warehouse: Warehouse, times: Mapping[StockKey, datetime]) -> None:
         self.times = times
-        self.is_rest = warehouse.connector == "rest"
+        self.is_rest = warehouse.connector_class.worked_by_wms
         self.needs: dict[StockKey, Decimal] = defaultdict(lambda: ZERO)
         self.needs_not_in_figures: dict[StockKey, Decimal] = defaultdict(lambda: ZERO)
         self.shipped: dict[StockKey, Decimal] = defaultdict(lambda: ZERO)
@@ -297,7 +297,7 @@ def is_in_count(level: StockLevel, warehouse: Warehouse, pick_order: PickOrder, 
         return False
     # What an order needs that was in the figures was added to what is free, to get what lies on the shelf: it comes off.
     known_at = pick_order.acknowledged_at
-    if warehouse.connector != "rest":
+    if not warehouse.connector_class.worked_by_wms:
         known_at = pick_order.changed_at or pick_order.received_at
     return known_at is None or known_at >= level.counted_at
 

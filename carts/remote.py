@@ -57,7 +57,7 @@ def open_connector(
 
 def resources_of(connection: Connection) -> dict[str, Any]:
     """What this connection's connector needs from the hub's own database."""
-    if connection.role == Role.WAREHOUSE and connection.connector == "rest":
+    if connection.role == Role.WAREHOUSE and connection.connector_class.worked_by_wms:
         from carts.rest_book import RestBook
 
         return {"book": RestBook(connection.pk)}

@@ -82,6 +82,8 @@ class Connector:
     own_access: ClassVar[tuple[str, ...]] = ()
     # True when its SKUs hold letters and digits only, so that an article may have another SKU elsewhere.
     plain_skus: ClassVar[bool] = False
+    # True where a WMS works on the hub's own book through the REST API, and decides what becomes of it.
+    worked_by_wms: ClassVar[bool] = False
     # True when a level that is read now already contains every order that was sent before (no snapshot delay).
     levels_are_live: ClassVar[bool] = False
     # True when it asks for its tokens by itself and wants them kept for all workers (``Environment.credential_store``).

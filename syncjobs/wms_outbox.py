@@ -277,7 +277,7 @@ def note_failure(warehouse: Warehouse, endpoint: WmsEndpoint, error: Exception, 
 def warehouse_tested(sender: type, connection: Any, ok: bool, **kwargs: object) -> None:
     """After a good Test the address takes webhooks again: nothing waits any more. Without an address there is nothing to
     complain about."""
-    if not ok or connection.connector != "rest":
+    if not ok or not connection.connector_class.worked_by_wms:
         return
     WmsEndpoint.objects.filter(pk=connection.pk).update(resting_until=None)
     waiting = WmsWebhook.objects.filter(warehouse_id=connection.pk, state__in=[State.PENDING, State.RETRY])

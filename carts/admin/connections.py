@@ -384,7 +384,7 @@ class WarehouseAdmin(ConnectionAdmin):
         if context["is_in_hub"]:
             waiting = (PickOrder.Status.OPEN, PickOrder.Status.PARTLY_SHIPPED)
             context["to_pick"] = connection.pick_orders.filter(status__in=waiting).count()
-        if connection.connector == "rest":
+        if connection.connector_class.worked_by_wms:
             context["tells_wms"] = True
             context["wms_address"] = connection.options.get("webhook_url", "")
             context["wms_endpoint"] = WmsEndpoint.objects.filter(pk=connection.pk).first()
@@ -393,7 +393,7 @@ class WarehouseAdmin(ConnectionAdmin):
     def webhook_secret_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
         """A new secret that webhooks to the WMS are signed with: GET asks, POST makes it and shows it once."""
         warehouse = self.visible_object(request, object_id)
-        if warehouse.connector != "rest":
+        if not warehouse.connector_class.worked_by_wms:
             messages.error(request, f"{warehouse} is no REST warehouse: nothing is sent to its WMS.")
             return HttpResponseRedirect(self.change_link(warehouse))
         facts = {"title": f"Signing secret of {warehouse}", "original": warehouse, "back": self.change_link(warehouse)}

@@ -46,7 +46,7 @@ def where_it_is(pick_order: PickOrder) -> str:
 
 def wms_facts(pick_order: PickOrder) -> list[tuple[str, str | SafeString]]:
     """What the WMS of a REST warehouse did so far."""
-    if pick_order.warehouse.connector != "rest":
+    if not pick_order.warehouse.connector_class.worked_by_wms:
         return []
     leased = pick_order.is_leased(timezone.now()) and pick_order.lease_until
     facts = [

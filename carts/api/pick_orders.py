@@ -391,7 +391,7 @@ def told(change: Callable[[], Any]) -> Any:
 
 
 def check_worked_by_wms(warehouse: Warehouse) -> None:
-    if warehouse.connector != "rest":
+    if not warehouse.connector_class.worked_by_wms:
         raise Conflict(
             f"{warehouse} is no REST warehouse: people work on its list, and shipments are reported on orders."
         )

@@ -51,6 +51,7 @@ class RestWarehouse(BuiltinWarehouse, OrderAnswerReader):
     """Needs a ``connectors.rest.book.RestBook`` as ``environment.resources["book"]``."""
 
     key = "rest"
+    worked_by_wms = True
     label = "REST warehouse"
     summary = "For a WMS without a connector: it fetches orders, ships them and posts stock through the hub's REST API."
     Options = RestOptions

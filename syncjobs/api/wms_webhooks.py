@@ -160,7 +160,7 @@ class WebhookSecretMixin:
         warehouse: Warehouse = self.get_object()  # type: ignore[attr-defined]
         given = NewSecretSerializer(data=request.data)
         given.is_valid(raise_exception=True)
-        if warehouse.connector != "rest":
+        if not warehouse.connector_class.worked_by_wms:
             raise Conflict(f"{warehouse} is no REST warehouse: nothing is sent to its WMS.")
         hours = timedelta(hours=given.validated_data["old_valid_hours"])
         secret, endpoint = wms_secrets.replace_secret(warehouse.pk, hours)
