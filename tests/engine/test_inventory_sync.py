@@ -7,14 +7,13 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from django.db import connection
-from django.test.utils import CaptureQueriesContext
 
 from carts.models import Alert, OutletLevel, Product
 from connectors.functions import Function
 from connectors.vend.connector import VendConnector
 from syncjobs.models import FailedRecord, Run
 from tests.engine.conftest import World
+from tests.engine.query_counts import counted_queries
 
 
 @pytest.fixture
@@ -38,9 +37,7 @@ def test_nothing_changed_costs_no_write_and_one_stock_call(stocked: World) -> No
 
 def test_the_number_of_queries_does_not_depend_on_the_catalogue(stocked: World) -> None:
     def queries() -> int:
-        with CaptureQueriesContext(
-            connection,
-        ) as captured:
+        with counted_queries() as captured:
             stocked.sync_stock()
         return len(captured)
 

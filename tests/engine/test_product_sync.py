@@ -9,8 +9,6 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from django.db import connection
-from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from carts.models import Alert, Product, ProductLink
@@ -19,6 +17,7 @@ from connectors.vend.sandbox import VendSandbox
 from syncjobs.failures import reprocess
 from syncjobs.models import FailedRecord, Run
 from tests.engine.conftest import World
+from tests.engine.query_counts import counted_queries
 
 CREATE, UPDATE = "POST /products", "PUT /products/{id}"
 SYNC = Function.PRODUCT_DETAIL_SYNC
@@ -531,7 +530,7 @@ def test_two_thousand_products(shop: Shop) -> None:
     shop.sync()
 
     def idle_queries() -> int:
-        with CaptureQueriesContext(connection) as captured:
+        with counted_queries() as captured:
             assert shop.sync().counts == {}
         assert shop.sandbox.counts == {}
         return len(captured)

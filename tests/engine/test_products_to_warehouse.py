@@ -7,8 +7,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from django.db import OperationalError, connection
-from django.test.utils import CaptureQueriesContext
+from django.db import OperationalError
 from django.utils import timezone
 
 from carts import book_products
@@ -19,6 +18,7 @@ from syncjobs.failures import reprocess
 from syncjobs.models import FailedRecord, Run
 from syncjobs.words import counts_in_words
 from tests.engine.conftest import World
+from tests.engine.query_counts import counted_queries
 
 SYNC = Function.PRODUCT_DETAIL_SYNC
 BOUGHT = {"supplier": "Wool Mill", "supply_price": Decimal("7.25"), "supplier_code": "S-1"}
@@ -344,7 +344,7 @@ def test_a_shop_that_cannot_be_read_fails_the_run_in_words(depot: Depot) -> None
 
 def test_an_idle_round_costs_the_same_for_few_and_many(depot: Depot) -> None:
     def queries() -> int:
-        with CaptureQueriesContext(connection) as captured:
+        with counted_queries() as captured:
             assert depot.run().counts == {}
         return len(captured)
 

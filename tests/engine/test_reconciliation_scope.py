@@ -8,8 +8,6 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from django.db import connection
-from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from carts import order_flow
@@ -25,6 +23,7 @@ from syncjobs.reconciliation_fixes import fix
 from syncjobs.runner import claim_run, execute
 from syncjobs.schedule import request_run
 from tests.engine.conftest import World
+from tests.engine.query_counts import counted_queries
 from tests.engine.test_reconciliation import HOUR, causes, compare, let_time_pass, miss, some_order
 
 DAY = timedelta(days=1)
@@ -219,9 +218,7 @@ def test_a_warehouse_that_does_not_answer_is_said_and_its_mismatches_stay(world:
 
 
 def queries_of_a_comparison(world: World) -> int:
-    with CaptureQueriesContext(
-        connection,
-    ) as queries:
+    with counted_queries() as queries:
         assert causes(world) == []
     return len(queries)
 

@@ -8,8 +8,6 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from django.db import connection
-from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from carts.connection_test import run_test
@@ -20,6 +18,7 @@ from syncjobs.expected_stock import ExpectedStock
 from syncjobs.flows.shared_stock import tell_others
 from syncjobs.models import Mismatch, Run
 from tests.engine.conftest import World
+from tests.engine.query_counts import counted_queries
 from tests.engine.stockroom import Stockroom, transfer
 from tests.factories import make_builtin_warehouse, make_location
 
@@ -118,7 +117,7 @@ class TestWhatCounts:
 
         def queries() -> int:
             rooms.sync()  # takes in what the last one wrote
-            with CaptureQueriesContext(connection) as captured:
+            with counted_queries() as captured:
                 run = rooms.sync()
             assert "written" not in run.counts
             return len(captured)
