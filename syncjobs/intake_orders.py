@@ -167,15 +167,13 @@ def history(cart: Cart, order: Row) -> Iterator[tuple[str, str]]:
 def fill_order(order: Order, record: OrderRecord, references: References) -> None:
     """Copies a record's values into an order (not its status)."""
     for name, value in order_values(record, ship_to_of(record, references), references).items():
-        setattr(order, name, value)
+        setattr(order, name, value.as_dict() if isinstance(value, Address) else value)
 
 
 def order_values(record: OrderRecord, ship_to: Address | None, references: References) -> Row:
-    """The columns of an order that follow the cart's record of it."""
+    """The columns of an order that follow the cart's record of it; addresses as they are, which a bulk insert encodes."""
     customer = references.customers.get(record.customer_id)
     name, email = customer_facts(record.customer, customer)
-    bill_to = bill_to_of(record, customer) or ship_to
-    ship_to_values = ship_to.as_dict() if ship_to else {}
     return {
         "number": record.number[:120],
         "remote_status": record.remote_status[:60],
@@ -212,8 +210,8 @@ def order_values(record: OrderRecord, ship_to: Address | None, references: Refer
         "customer_id": customer.id if customer else None,
         "customer_name": name[:300],
         "customer_email": email[:254],
-        "ship_to": ship_to_values,
-        "bill_to": bill_to.as_dict() if bill_to and bill_to is not ship_to else ship_to_values,
+        "ship_to": ship_to or {},
+        "bill_to": bill_to_of(record, customer) or ship_to or {},
     }
 
 

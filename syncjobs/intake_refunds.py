@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 from decimal import Decimal
 
 from django.db import transaction
 from django.db.models import Sum
+from msgspec import structs
 
 from carts import order_flow, refund_flow
 from carts.line_skus import key_of, set_sku, warehouse_sku
@@ -29,7 +29,9 @@ def refunds_among(records: Iterable[OrderRecord]) -> list[OrderRecord]:
 def as_lookups(records: Iterable[OrderRecord]) -> list[OrderRecord]:
     """Returns as ``load_references`` takes them: the products of what came back, and no customer."""
     return [
-        replace(record, lines=record.refund.lines, customer_id="") for record in records if record.refund is not None
+        structs.replace(record, lines=record.refund.lines, customer_id="")
+        for record in records
+        if record.refund is not None
     ]
 
 

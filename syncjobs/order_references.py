@@ -9,6 +9,10 @@ from carts.models import Cart, Customer, Product
 from connectors.records import Address, OrderRecord, ProductKind
 
 
+# The columns that an order looks at.
+CUSTOMER_FACTS = ("first_name", "last_name", "company", "email", "ship_to", "bill_to", "is_walk_in")
+
+
 @dataclass(frozen=True, slots=True)
 class KnownProduct:
     """``stock_sku``: the warehouse's SKU, where it is another."""
@@ -39,7 +43,7 @@ class References:
 
 
 def load_references(cart: Cart, records: Iterable[OrderRecord]) -> References:
-    """Two queries for a page."""
+    """Two queries for a page, three where customers were merged."""
     product_ids: set[str] = set()
     customer_ids: set[str] = set()
     for record in records:
@@ -55,11 +59,22 @@ def load_references(cart: Cart, records: Iterable[OrderRecord]) -> References:
             found.products[external_id] = KnownProduct(sku, name, ships, stock_sku)
         found.missing_products = product_ids - found.products.keys()
     if customer_ids:
-        customers = Customer.objects.filter(connection_id=cart.pk, external_id__any_of=customer_ids)
-        for customer in customers.select_related("survivor"):
-            found.customers[customer.external_id] = known_customer(customer.current)
+        customers = list(
+            Customer.objects.filter(connection_id=cart.pk, external_id__any_of=customer_ids)
+            .only("external_id", "survivor_id", *CUSTOMER_FACTS)
+            .order_by()
+        )
+        survivors = survivors_of(customers)
+        for customer in customers:
+            found.customers[customer.external_id] = known_customer(survivors.get(customer.survivor_id or 0, customer))
         found.missing_customers = customer_ids - found.customers.keys()
     return found
+
+
+def survivors_of(customers: Iterable[Customer]) -> dict[int, Customer]:
+    """Those that took the place of merged ones: one query more, where there are any."""
+    ids = {customer.survivor_id for customer in customers if customer.survivor_id is not None}
+    return Customer.objects.only(*CUSTOMER_FACTS).in_bulk(ids) if ids else {}
 
 
 def known_customer(customer: Customer) -> KnownCustomer:
@@ -67,6 +82,6 @@ def known_customer(customer: Customer) -> KnownCustomer:
         id=customer.pk,
         name=customer.display_name,
         email=customer.email,
-        ship_to=None if customer.is_walk_in else Address.from_dict(customer.ship_to),
+        ship_to=Address.from_dict(customer.ship_to) if customer.ship_to and not customer.is_walk_in else None,
         bill_to=Address.from_dict(customer.bill_to) if customer.bill_to else None,
     )

@@ -168,7 +168,8 @@ class PickOrderAdmin(PageAdmin):
             Prefetch("lines", PickShipmentLine.objects.select_related("pick_line"))
         )
         lines = list(pick_order.lines.all())
-        order = Order.objects.filter(warehouse_id=pick_order.warehouse_id, reference=pick_order.reference).first()
+        orders = Order.objects.filter(merchant_id=pick_order.warehouse.merchant_id, warehouse_id=pick_order.warehouse_id)
+        order = orders.filter(reference=pick_order.reference).order_by().first()
         return {
             "lines": lines,
             "shipments": list(shipments),

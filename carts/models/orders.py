@@ -26,7 +26,8 @@ class Order(models.Model):
         ERROR = "error", "Error"
         CANCELLED = "cancelled", "Cancelled"
 
-    # No indexes of their own: each of these begins one of the indexes below. Every index costs each order its share.
+    # No indexes of their own: merchant, cart and location begin indexes below, and a warehouse's orders are looked for by
+    # the merchant's indexes. Every index costs each order its share.
     merchant = models.ForeignKey(Merchant, on_delete=models.CASCADE, related_name="orders", db_index=False)
     cart = models.ForeignKey(Cart, on_delete=models.CASCADE, related_name="orders", db_index=False)
     warehouse = models.ForeignKey(
@@ -88,11 +89,15 @@ class Order(models.Model):
             models.Index(fields=["cart", "-placed_at", "-id"], name="order_list_by_cart"),
             models.Index(fields=["merchant", "updated_at"], name="order_by_change"),
             models.Index(fields=["merchant", "number"], name="order_by_number"),
-            models.Index(fields=["warehouse", "reference"], name="order_by_reference"),
             models.Index(fields=["-placed_at", "-id"], name="order_list_of_all"),
             # What was sold but is not in the warehouse's figures yet: not sent, or sent lately.
             models.Index(fields=["location", "status", "at_warehouse_at"], name="order_by_place"),
             models.Index(fields=["cart"], condition=Q(status="error"), name="order_in_error"),
+            models.Index(
+                fields=["warehouse", "cancel_requested_at"],
+                condition=Q(cancel_requested_at__isnull=False),
+                name="order_asked_to_cancel",
+            ),
         ]
 
     def __str__(self) -> str:

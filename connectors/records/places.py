@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from msgspec import Struct, structs
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Address:
+
+class Address(Struct, frozen=True, kw_only=True, gc=False):
     """A postal address. ``country`` is ISO 3166 alpha-2 where the remote gives it."""
 
     name: str = ""
@@ -28,7 +29,7 @@ class Address:
         return bool(self.street1.strip() and self.city.strip() and self.country.strip())
 
     def as_dict(self) -> dict[str, str]:
-        return {name: getattr(self, name) for name in ADDRESS_FIELDS}
+        return structs.asdict(self)
 
     @classmethod
     def from_dict(cls, data: Mapping[str, object]) -> Address:

@@ -11,6 +11,8 @@ from typing import Any, TypeVar
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
+from msgspec import structs
+
 from connectors.base import Connector, Environment
 from connectors.errors import (
     AuthenticationFailed,
@@ -247,8 +249,8 @@ class VendConnector(Connector):
                 raise
             trouble = f"The delivery address of this sale could not be read from Vend: {error.message}"
             hold_reason = mapping.joined(record.hold_reason, trouble)
-            return replace(record, note=mapping.joined(record.note, trouble), hold_reason=hold_reason)
-        return replace(record, ship_to=ship_to) if ship_to is not None else record
+            return structs.replace(record, note=mapping.joined(record.note, trouble), hold_reason=hold_reason)
+        return structs.replace(record, ship_to=ship_to) if ship_to is not None else record
 
     def delivery_address(self, sale_id: str, customer_id: str) -> Address | None:
         """The address chosen for a sale, with the name of its customer; None when none was chosen."""

@@ -10,9 +10,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal
+
+from msgspec import structs
 
 from connectors.records import (
     ZERO,
@@ -304,7 +306,7 @@ def refund_of(
     exchange (``total`` None) are set off against the new ones: their value counts, and no payment is theirs alone."""
     lines = tuple(line_record(line, abs_quantity=True) for line in returned)
     taken = [payment_record(payment) for payment in sale.payments or () if not payment.deleted_at]
-    payments = () if total is None else tuple(replace(payment, amount=-payment.amount) for payment in taken)
+    payments = () if total is None else tuple(structs.replace(payment, amount=-payment.amount) for payment in taken)
     worth = sum((line.total + line.tax for line in lines), ZERO) if total is None else abs(total)
     reasons = dict.fromkeys(text(line.returned.reason) for line in returned if line.returned is not None)
     said = joined(*reasons) or ("Exchange: set off against new goods." if total is None else text(sale.note))

@@ -117,7 +117,7 @@ class DeliveryAdmin(PageAdmin):
         named = Delivery.objects.filter(connection__in=places, kind__in=Delivery.Kind.values).order_by()
         ids = [
             pk
-            for rows in (named.filter(reference=term), named.filter(remote_id=term))
+            for rows in (named.filter(reference=term), named.filter(remote_id__gt="", remote_id=term))
             for pk in rows.values_list("pk", flat=True)[:MOST_FOUND]
         ]
         about = Q(order__in=list(orders.values_list("pk", flat=True)[:MOST_FOUND]))

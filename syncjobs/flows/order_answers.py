@@ -59,7 +59,10 @@ def pull_answers(context: RunContext) -> None:
 def orders_of(warehouse: Warehouse, records: Sequence[OrderAnswerRecord]) -> dict[str, Order]:
     """reference -> order, among those of this warehouse. One query."""
     references = {record.order_reference for record in records}
-    rows = Order.objects.filter(warehouse_id=warehouse.pk, reference__in=references)
+    # With its merchant, by whom references are indexed.
+    rows = Order.objects.filter(
+        merchant_id=warehouse.merchant_id, warehouse_id=warehouse.pk, reference__in=references
+    ).order_by()
     return {order.reference: order for order in rows.select_related("merchant", "cart", "warehouse")}
 
 

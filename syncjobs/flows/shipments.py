@@ -39,7 +39,10 @@ def orders_of(context: RunContext, records: Sequence[ShipmentRecord]) -> dict[st
     """order reference -> our id, among the orders of this warehouse: by our own reference, else by the id under which the
     warehouse said that it keeps the order. One query, or two."""
     references = {record.order_reference for record in records}
-    rows = Order.objects.filter(warehouse_id=context.connection.pk, reference__any_of=references).order_by()
+    warehouse = context.connection
+    # With its merchant, by whom references are indexed.
+    ours = Order.objects.filter(merchant_id=warehouse.merchant_id, warehouse_id=warehouse.pk)
+    rows = ours.filter(reference__any_of=references).order_by()
     found = dict(rows.values_list("reference", "pk"))
     others = {
         record.remote_order_id: record.order_reference
@@ -48,7 +51,7 @@ def orders_of(context: RunContext, records: Sequence[ShipmentRecord]) -> dict[st
     }
     if others:
         sent = Delivery.objects.filter(
-            connection_id=context.connection.pk, kind=Delivery.Kind.ORDER, remote_id__any_of=others
+            connection_id=warehouse.pk, kind=Delivery.Kind.ORDER, remote_id__gt="", remote_id__any_of=others
         )
         for remote_id, order_id in sent.order_by().values_list("remote_id", "order_id"):
             found[others[remote_id]] = order_id

@@ -6,6 +6,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import cast
 
+from msgspec import structs
+
 from carts.models import Order, OrderChange
 from carts.models.fields import plain_decimal
 from connectors.errors import RecordRefused
@@ -156,6 +158,6 @@ class CartSide:
 
 def slim(record: OrderRecord) -> OrderRecord:
     """What is compared of it, without what takes memory."""
-    return replace(
+    return structs.replace(
         record, lines=(), payments=(), charges=(), customer=None, ship_to=None, bill_to=None, refund=None, raw=b""
     )

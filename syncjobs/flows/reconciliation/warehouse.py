@@ -214,7 +214,8 @@ class WarehouseSide:
         yield from self.missing(opened, sorted(not_seen), are_listed=True)
 
     def ours(self, warehouse: Warehouse, references: Iterable[str]) -> QuerySet[Order]:
-        return Order.objects.filter(cart=self.cart, warehouse=warehouse, reference__any_of=list(references)).order_by()
+        ours = Order.objects.filter(merchant_id=self.cart.merchant_id, cart=self.cart, warehouse=warehouse)
+        return ours.filter(reference__any_of=list(references)).order_by()
 
     def missing(self, opened: Opened, ids: list[int], *, are_listed: bool) -> Iterator[Finding]:
         """Orders that a list does not show, or that cannot be listed: asked for one by one, as long as it is not too

@@ -6,6 +6,7 @@ from dataclasses import replace
 from decimal import Decimal
 
 import pytest
+from msgspec import structs
 
 from connectors.records import OutboundOrder, OutboundOrderChange
 from tests.connectors.destinations.capabilities import Capability
@@ -20,7 +21,7 @@ def change_of(destination: Destination, order: OutboundOrder, remote_id: str) ->
     changed = replace(
         order,
         lines=tuple(replace(line, quantity=Decimal(5)) for line in order.lines),
-        ship_to=replace(order.ship_to, street1="99 New Road"),
+        ship_to=structs.replace(order.ship_to, street1="99 New Road"),
     )
     return OutboundOrderChange(reference=f"{order.reference}/2", remote_id=remote_id, order=changed, summary="Changed")
 

@@ -7,6 +7,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from connectors.errors import AuthenticationFailed, OutcomeUnknown, PermissionMissing, RemoteUnavailable
 from connectors.records import Address, OutboundCancellation, OutboundOrderChange
@@ -218,7 +219,7 @@ def test_lines_address_note_and_ship_method_are_changed(sandbox: ThreePLSandbox,
     kept = stored["orderItems"][0]["readOnly"]["orderItemId"]
     wanted = replace(
         make_outbound("A", (("ITEM-001", "3"), ("ITEM-003", "1"))),
-        ship_to=replace(order.ship_to, street1="2 King Street", city="Wellington"),
+        ship_to=structs.replace(order.ship_to, street1="2 King Street", city="Wellington"),
         note="Leave it at the door",
         ship_method="UPS: Ground",
     )

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from itertools import count
 from threading import Barrier
 from typing import Any
 
 import msgspec
 import pytest
+from msgspec import structs
 
 from connectors.records import Address
 from tests.connectors.tryton.conftest import Desk
@@ -33,7 +33,7 @@ class Person:
         return {
             "customer_name": told["name"],
             "customer_email": told["email"],
-            "ship_to": replace(ADDRESS, name=told["name"], phone=told["phone"]),
+            "ship_to": structs.replace(ADDRESS, name=told["name"], phone=told["phone"]),
         }
 
 
@@ -45,7 +45,9 @@ def person() -> Person:
 def test_the_same_customer_is_one_party_with_one_address(tryton: TrytonWorld, desk: Desk, person: Person) -> None:
     first, second = desk.sent(**person.order()), desk.sent(**person.order())
     assert (first.party, first.shipment_address) == (second.party, second.shipment_address)
-    moved = desk.sent(**{**person.order(), "ship_to": replace(ADDRESS, street1="2 Elsewhere", name=person.name)})
+    moved = desk.sent(
+        **{**person.order(), "ship_to": structs.replace(ADDRESS, street1="2 Elsewhere", name=person.name)}
+    )
     assert moved.party == first.party
     assert moved.shipment_address != first.shipment_address
 
@@ -99,7 +101,7 @@ def test_without_e_mail_and_phone_the_name_and_the_address_decide(desk: Desk) ->
     walk_in = {"customer_name": "", "customer_email": ""}
     here = Address(street1="5 Lambton Quay", city="Wellington", country="NZ")
     first, second = (desk.sent(ship_to=here, **walk_in) for _ in range(2))
-    elsewhere = desk.sent(ship_to=replace(here, street1="6 Lambton Quay"), **walk_in)
+    elsewhere = desk.sent(ship_to=structs.replace(here, street1="6 Lambton Quay"), **walk_in)
     assert first.party == second.party != elsewhere.party
 
 
@@ -131,5 +133,5 @@ def test_addresses(tryton: TrytonWorld, desk: Desk, person: Person) -> None:
 
 
 def test_a_bill_goes_to_its_own_address(desk: Desk, person: Person) -> None:
-    sale = desk.sent(**person.order(), bill_to=replace(ADDRESS, street1="9 Office Park"))
+    sale = desk.sent(**person.order(), bill_to=structs.replace(ADDRESS, street1="9 Office Park"))
     assert sale.invoice_address != sale.shipment_address

@@ -7,6 +7,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from connectors.errors import OutcomeUnknown
 from connectors.records import Address, OutboundLine, OutboundOrder
@@ -169,7 +170,7 @@ class TestRefused:
         assert desk.sales(reference) == []
 
     def test_a_country_that_tryton_does_not_have(self, desk: Desk) -> None:
-        result, _ = desk.send(ship_to=replace(ADDRESS, country="FR"))
+        result, _ = desk.send(ship_to=structs.replace(ADDRESS, country="FR"))
         assert "no country with the code FR" in result.reason
         assert "trytond_import_countries" in result.fix
 

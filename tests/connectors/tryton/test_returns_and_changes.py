@@ -6,6 +6,7 @@ from dataclasses import replace
 from decimal import Decimal
 
 import pytest
+from msgspec import structs
 
 from connectors.errors import OutcomeUnknown
 from connectors.records import OutboundOrderChange
@@ -75,7 +76,7 @@ class TestChanges:
         [result] = (connector or desk.connector).send_orders([order])  # type: ignore[attr-defined]
         changed = replace(
             make_outbound(order.reference, lines=((sku, "5"),), customer_email="ada@example.com"),
-            ship_to=replace(ADDRESS, street1="99 New Road"),
+            ship_to=structs.replace(ADDRESS, street1="99 New Road"),
         )
         wish = OutboundOrderChange(reference=f"{order.reference}/2", remote_id=result.remote_id, order=changed)
         return wish, order.reference

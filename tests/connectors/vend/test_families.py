@@ -1,10 +1,10 @@
 """Both API families over HTTP: every dated version and 2.0, and a server that mixes them (vend.md sections 3.3 to 3.5, 3.9)."""
 
-from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from connectors.errors import ConnectorError
 from connectors.records import LevelChange, OrderRecord, RemoteOrderState
@@ -24,7 +24,7 @@ VERSIONS = ["2026-01", "2026-04", "2026-07", "2026-10", "2.0"]
 def orders(connector: Any, cursor: str = "") -> list[OrderRecord]:
     """The orders without what differs by family: the record itself, and the outlet's phone, which 2.0 does not give."""
     records = [record for page in connector.read_orders(cursor) for record in page.records]
-    return [replace(record, raw=b"", fallback_ship_to=None) for record in records]
+    return [structs.replace(record, raw=b"", fallback_ship_to=None) for record in records]
 
 
 @pytest.fixture
@@ -73,7 +73,7 @@ def test_one_page_may_hold_both_forms(sandbox: VendSandbox, connect: Connect) ->
     for version in ("2026-07", "2.0"):
         first, second = orders(connect(api_version=version))
         assert (first.external_id, second.external_id) == ("one", "two")
-        assert replace(first, external_id="") == replace(second, external_id="")
+        assert structs.replace(first, external_id="") == structs.replace(second, external_id="")
 
 
 def test_what_makes_a_record_flat() -> None:
