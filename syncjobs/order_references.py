@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from carts.models import Cart, Customer, Product
 from connectors.records import Address, OrderRecord, ProductKind
 
-
 # The columns that an order looks at.
 CUSTOMER_FACTS = ("first_name", "last_name", "company", "email", "ship_to", "bill_to", "is_walk_in")
 

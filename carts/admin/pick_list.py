@@ -168,7 +168,9 @@ class PickOrderAdmin(PageAdmin):
             Prefetch("lines", PickShipmentLine.objects.select_related("pick_line"))
         )
         lines = list(pick_order.lines.all())
-        orders = Order.objects.filter(merchant_id=pick_order.warehouse.merchant_id, warehouse_id=pick_order.warehouse_id)
+        orders = Order.objects.filter(
+            merchant_id=pick_order.warehouse.merchant_id, warehouse_id=pick_order.warehouse_id
+        )
         order = orders.filter(reference=pick_order.reference).order_by().first()
         return {
             "lines": lines,

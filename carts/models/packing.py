@@ -9,7 +9,6 @@ import zlib
 
 from isal import isal_zlib
 
-
 SMALL_BODY_BYTES = 16 * 1024
 
 

@@ -74,7 +74,9 @@ class Delivery(models.Model):
             models.Index(fields=["lease_until"], condition=Q(state="sending"), name="delivery_leases"),
             models.Index(fields=["connection", "-id"], name="delivery_history"),
             models.Index(
-                fields=["connection", "kind", "remote_id"], condition=Q(remote_id__gt=""), name="delivery_with_remote_id"
+                fields=["connection", "kind", "remote_id"],
+                condition=Q(remote_id__gt=""),
+                name="delivery_with_remote_id",
             ),
             models.Index(fields=["shipment"], condition=Q(shipment__isnull=False), name="delivery_of_shipment"),
             models.Index(fields=["refund"], condition=Q(refund__isnull=False), name="delivery_of_refund"),
