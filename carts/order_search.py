@@ -2,21 +2,25 @@
 
 Found are orders whose number, customer's name and e-mail have all the words (or words that begin so), whose external id or
 reference is exactly this, or that hold an article whose SKU begins so, as the warehouse writes it or as the shop does.
+
+Some thousand orders are named by their ids. Where more fit, nobody counts them, and a page is found by a walk along the
+list: the next order that fits is never far.
 """
 
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
 
 from django.db import connections
-from django.db.models import Q, QuerySet
+from django.db.models import Exists, OuterRef, Q, QuerySet, Subquery
 
+from carts import deep_pages
+from carts.deep_pages import LongQuerySet
 from carts.models import Cart, Merchant, Order, OrderLine, Product
 from carts.models.catalogue import sku_key
-from carts.order_words import has_words, words_of
+from carts.order_words import has_words, has_words_itself, through_the_index, words_of
 
-# So many orders of an article are named one by one; more of them are looked up by the database.
+# Of one external id, reference or beginning of a SKU.
 MOST_NAMED = 1_000
 LAST_CHARACTER = "\U0010ffff"
 
@@ -27,16 +31,39 @@ def find_orders(orders: QuerySet[Order], text: str) -> QuerySet[Order]:
     if not text:
         return orders
     vendor = connections[orders.db].vendor
-    named = set(ids_named(text))
-    with_sku = OrderLine.objects.filter(sku_begins(text, vendor)).order_by().values_list("order_id", flat=True)
-    some = list(with_sku[: MOST_NAMED + 1])
     words = words_of(text)
-    if len(some) > MOST_NAMED:
-        # No OR beside a subquery: PostgreSQL would look through it once for each order.
-        found = Order.objects.order_by().filter(by_words(words, vendor) | Q(pk__in=named)).values("pk")
-        return orders.filter(pk__in=found.union(with_sku.values("order_id")))
-    named.update(some)
-    return orders.filter(by_words(words, vendor) | Q(pk__in=named)) if named else orders.filter(by_words(words, vendor))
+    lines = OrderLine.objects.filter(sku_begins(text, vendor)).order_by()
+    named = ids_named(text)
+    with_words = ids_with_words(orders, words, vendor) if words else []
+    with_sku = ids_with_lines(orders, lines)
+    few = [ids for ids in (named, with_words, with_sku) if len(ids) <= deep_pages.MOST_COUNTED]
+    fits = Q(pk__in=set().union(*few))
+    if len(with_words) > deep_pages.MOST_COUNTED:
+        fits |= Q(has_words_itself(words, vendor))
+    if len(with_sku) > deep_pages.MOST_COUNTED:
+        # Not EXISTS: PostgreSQL would look for the orders of all lines first.
+        orders = orders.alias(own_line=Subquery(lines.filter(order=OuterRef("pk")).values("pk")[:1]))
+        fits |= Q(own_line__isnull=False)
+    found = orders.filter(fits)
+    return found if len(few) == 3 else LongQuerySet(found.model, found.query, found.db)
+
+
+def first_ids(orders: QuerySet[Order]) -> list[int]:
+    """One more than is counted, at most."""
+    return list(orders.order_by().values_list("pk", flat=True)[: deep_pages.MOST_COUNTED + 1])
+
+
+def ids_with_words(orders: QuerySet[Order], words: list[str], vendor: str) -> list[int]:
+    with through_the_index(orders.db):
+        return first_ids(orders.filter(has_words(words, vendor)))
+
+
+def ids_with_lines(orders: QuerySet[Order], lines: QuerySet[OrderLine]) -> list[int]:
+    """Of an article with few lines whosesoever they are: the caller's own filters stay with the orders."""
+    some = list(lines.values_list("order_id", flat=True)[: deep_pages.MOST_COUNTED + 1])
+    if len(some) <= deep_pages.MOST_COUNTED:
+        return some
+    return first_ids(orders.filter(Exists(lines.filter(order=OuterRef("pk")))))
 
 
 def of_all_merchants(orders: QuerySet[Order]) -> QuerySet[Order]:
@@ -46,11 +73,7 @@ def of_all_merchants(orders: QuerySet[Order]) -> QuerySet[Order]:
 
 def since(orders: QuerySet[Order], moment: datetime) -> QuerySet[Order]:
     """Those that were stored or changed since then, by the index of changes."""
-    return of_all_merchants(orders).filter(updated_at__gte=moment)
-
-
-def by_words(words: list[str], vendor: str) -> Any:
-    return Q(has_words(words, vendor)) if words else Q(pk__in=[])
+    return orders.filter(updated_at__gte=moment)
 
 
 def ids_named(text: str) -> list[int]:

@@ -47,8 +47,12 @@ class MomentFilter(django_filters.Filter):
 
 
 class StableOrderingFilter(django_filters.OrderingFilter):
-    """``?ordering=-placed_at``. Ties are broken by id, so that no row is on two pages or on none."""
+    """``?ordering=-placed_at``. Ties are broken by id, so that no row is on two pages or on none; in the same direction, as
+    indexes have it."""
 
     def filter(self, rows: QuerySet[Any], value: Any) -> QuerySet[Any]:
         ordered = super().filter(rows, value)
-        return ordered.order_by(*ordered.query.order_by, "-pk") if value else ordered
+        if not value:
+            return ordered
+        terms = [str(term) for term in ordered.query.order_by]
+        return ordered.order_by(*terms, "-pk" if terms[-1].startswith("-") else "pk")

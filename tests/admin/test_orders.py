@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from dataclasses import replace
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -64,6 +65,42 @@ class TestList:
         text = member.get(reverse(LIST), {"q": "rare-77"}).content.decode()
         assert shop.order.number in text
         assert noise.number not in text
+
+    def test_of_many_it_says_that_there_are_more(
+        self, shop: Shop, member: Client, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("carts.deep_pages.MOST_COUNTED", 3)
+        monkeypatch.setattr("carts.admin.orders.OrderAdmin.list_per_page", 2)
+        orders = [shop.add_order(customer_email="ann@smith.example") for _ in range(5)]
+        pages = [member.get(reverse(LIST), {"q": "smith", "p": number}).content.decode() for number in (1, 2, 3)]
+        for text in pages:
+            assert "More than 3 orders" in text
+            assert "Select all 3+ orders" in text
+        shown = [[order for order in orders if f">{order.number}<" in text] for text in pages]
+        assert [len(orders) for orders in shown] == [2, 2, 1]
+        assert {order.pk for orders in shown for order in orders} == {order.pk for order in orders}
+        assert "p=3" in pages[1]
+        asked = {"action": "hold", "_selected_action": [str(orders[0].pk)], "index": "0"}
+        search = f"{reverse(LIST)}?q=smith"
+        assert f"Hold: order {orders[0].number}?" in member.post(search, asked).content.decode()
+        everything = member.post(search, {**asked, "select_across": "1"}).content.decode()
+        assert "Hold: 3+ orders?" in everything
+
+    def test_it_is_sorted_as_an_index_has_it(self, shop: Shop, member: Client) -> None:
+        Order.objects.all().delete()
+        days = [timezone.now() - timedelta(days=days) for days in (3, 1, 2)]
+        oldest, newest, middle = (shop.add_order(placed_at=day, total=number) for number, day in enumerate(days))
+
+        def order_of(**query: str) -> list[int]:
+            return [order.pk for order in member.get(reverse(LIST), query).context["cl"].result_list]
+
+        newest_first = [newest.pk, middle.pk, oldest.pk]
+        assert order_of() == order_of(o="-7") == newest_first
+        assert order_of(o="7") == newest_first[::-1]
+        assert order_of(o="5") == order_of(o="1") == newest_first
+        headers = member.get(reverse(LIST)).context["cl"].model_admin
+        sortable = [name for name in headers.list_display if getattr(getattr(headers, name), "admin_order_field", None)]
+        assert sortable == ["placed"]
 
     def test_a_row_says_what_is_wrong(self, shop: Shop, member: Client) -> None:
         shop.add_order(status="held", problem="No street in the address.")

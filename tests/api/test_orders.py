@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -93,6 +93,8 @@ def test_orders_are_found_by_what_they_carry(client: APIClient, world: World) ->
         {"cart": "x"},
         {"cart": 10**30},
         {"ordering": "password"},
+        {"ordering": "total"},
+        {"ordering": "number"},
         {"number": "a\x00"},
     ],
 )
@@ -100,6 +102,35 @@ def test_filters_that_cannot_be_meant_are_refused(client: APIClient, query: dict
     answer = client.get(ORDERS, query)
 
     assert (answer.status_code, set(answer.json())) == (400, set(query))
+
+
+def test_orders_are_sorted_by_what_an_index_answers(client: APIClient, world: World) -> None:
+    first = world[Order]
+    second = make_order(world[Cart], placed_at=first.placed_at - timedelta(days=1))
+    Order.objects.filter(pk=first.pk).update(updated_at=timezone.now() + timedelta(hours=1))
+
+    def sorted_by(ordering: str) -> list[int]:
+        return [row["id"] for row in client.get(ORDERS, {"ordering": ordering}).json()["results"]]
+
+    assert sorted_by("placed_at") == sorted_by("updated_at") == sorted_by("-stored_at") == [second.pk, first.pk]
+    assert sorted_by("-placed_at") == sorted_by("-updated_at") == sorted_by("stored_at") == [first.pk, second.pk]
+
+
+def test_a_search_that_many_fit_is_not_counted_but_read_to_its_end(
+    client: APIClient, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("carts.deep_pages.MOST_COUNTED", 3)
+    orders = {make_order(world[Cart], customer_name="Ann Smith").pk for _ in range(5)}
+    url: str | None = f"{ORDERS}?search=smith&page_size=2"
+    ids: list[int] = []
+    while url:
+        page = client.get(url).json()
+        assert (page["count"], page["count_is_exact"]) == (3, False)
+        ids += [row["id"] for row in page["results"]]
+        url = page["next"]
+    assert sorted(ids) == sorted(orders)
+    assert client.get(ORDERS, {"search": "smith", "page_size": 2, "page": 4}).status_code == 404
+    assert "count_is_exact" not in client.get(ORDERS).json()
 
 
 def test_hold_and_release(client: APIClient, order: Order) -> None:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 from django.apps import apps
+from django.core.paginator import EmptyPage, PageNotAnInteger
 from django.db import connection as database
 from django.db.models.signals import post_migrate
 from django.test.utils import CaptureQueriesContext
 
+from carts.deep_pages import DeepPaginator
 from carts.models import Cart, Order, OrderLine, Product
 from carts.order_search import find_orders
-from carts.order_words import TRIGGERS
+from carts.order_words import TRIGGERS, has_words, has_words_itself, through_the_index
 from tests.factories import make_builtin_warehouse, make_cart, make_order
 
 pytestmark = pytest.mark.django_db
@@ -71,13 +74,66 @@ def test_by_the_beginning_of_a_sku(order: Order) -> None:
     assert found("beanXb") == found("bag") == set()
 
 
-def test_an_article_of_many_orders_and_words_at_once(order: Order, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("carts.order_search.MOST_NAMED", 1)
-    OrderLine.objects.update(sku="smith", sku_key="smith")
-    assert found("smith") == {"QS-10234", "OTHER-9"}
-    assert set(find_orders(Order.objects.filter(number="OTHER-9"), "smith")) == set(
-        Order.objects.filter(number="OTHER-9")
-    )
+@pytest.fixture
+def smiths(cart: Cart, monkeypatch: pytest.MonkeyPatch) -> list[Order]:
+    """Five orders of Smiths with a book, newest first, where no more than three are counted; and two others."""
+    monkeypatch.setattr("carts.deep_pages.MOST_COUNTED", 3)
+    make_order(cart, number="OTHER-1", customer_name="Bob Ray", placed_at=moment(9))
+    make_order(cart, number="OTHER-2", customer_name="Bob Ray", placed_at=moment(3))
+    return [
+        make_order(cart, (("BOOK-1", "1"),), number=f"S-{day}", customer_name="Ann Smith", placed_at=moment(day))
+        for day in (8, 6, 4, 2, 1)
+    ]
+
+
+def moment(day: int) -> datetime:
+    return datetime(2026, 7, day, tzinfo=UTC)
+
+
+@pytest.mark.parametrize("text", ["smith", "book", "ann smith", "BOOK-1"])
+def test_of_many_it_is_said_that_there_are_more(smiths: list[Order], text: str) -> None:
+    many = find_orders(Order.objects.all(), text)
+    assert list(many) == smiths
+    assert (str(many.count()), many.count() > 3) == ("3+", True)
+    assert many.filter(pk__in=[smiths[0].pk, smiths[4].pk]).count() == 2
+    assert list(many.order_by("placed_at", "pk")) == smiths[::-1]
+
+
+@pytest.mark.parametrize("text", ["smith", "book"])
+def test_what_is_many_in_all_may_be_few_within_a_filter(smiths: list[Order], text: str) -> None:
+    few = find_orders(Order.objects.filter(placed_at__gte=moment(3)), text)
+    assert list(few) == smiths[:3]
+    assert (few.count(), str(few.count())) == (3, "3")
+
+
+def test_many_by_one_reason_and_few_by_another(smiths: list[Order], cart: Cart) -> None:
+    told = make_order(cart, (("SMITH-7", "1"),), number="T-1", customer_name="Bob Ray", placed_at=moment(7))
+    many = find_orders(Order.objects.all(), "smith")
+    assert list(many) == [smiths[0], told, *smiths[1:]]
+    assert str(many.count()) == "3+"
+
+
+def test_an_article_of_many_lines_and_few_orders(cart: Cart, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("carts.deep_pages.MOST_COUNTED", 3)
+    order = make_order(cart, tuple((f"PEN-{number}", "1") for number in range(5)))
+    assert find_orders(Order.objects.all(), "pen").get() == order
+
+
+def test_pages_beyond_what_was_counted(smiths: list[Order]) -> None:
+    def paginator() -> DeepPaginator:
+        return DeepPaginator(find_orders(Order.objects.all(), "smith"), 2)
+
+    pages = [paginator().page(number) for number in (1, 2, "3")]
+    assert [list(page) for page in pages] == [smiths[:2], smiths[2:4], smiths[4:]]
+    assert [page.has_next() for page in pages] == [True, True, False]
+    last = paginator()
+    last.page(3)
+    assert list(last.get_elided_page_range(3)) == [1, 2, 3]
+    for number in (0, 4, 10**30):
+        with pytest.raises(EmptyPage):
+            paginator().page(number)
+    with pytest.raises(PageNotAnInteger):
+        paginator().page("x")
 
 
 def test_words_follow_the_order(order: Order) -> None:
@@ -93,14 +149,23 @@ def test_words_follow_the_order(order: Order) -> None:
 
 
 def test_the_databases_use_the_index(order: Order) -> None:
+    by_words = Order.objects.filter(has_words(["smith"], database.vendor)).order_by()
+    with through_the_index("default"):
+        assert "carts_order_words" in by_words.explain()
+    with CaptureQueriesContext(database) as queries:
+        found("smith")
+    assert sum(query["sql"].startswith("SELECT") for query in queries) == 6
+
+
+def test_a_walk_along_the_list_leaves_the_index_of_words_alone(order: Order) -> None:
+    by_themselves = Order.objects.filter(has_words_itself(["smith"], database.vendor))
+    assert by_themselves.get() == order
     with database.cursor() as cursor:
         if database.vendor == "postgresql":
             cursor.execute("SET LOCAL enable_seqscan = off")
-            cursor.execute("SET LOCAL enable_indexscan = off")
-    assert "carts_order_words" in find_orders(Order.objects.all(), "smith").order_by().explain()
-    with CaptureQueriesContext(database) as queries:
-        found("smith")
-    assert len(queries) == 5
+    plan = by_themselves.explain()
+    assert "order_list_of_all" in plan
+    assert "carts_order_words" not in plan or database.vendor == "sqlite"
 
 
 def test_a_table_made_anew_by_a_migration_keeps_its_words(order: Order) -> None:
