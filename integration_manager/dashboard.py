@@ -6,7 +6,7 @@ import json
 from datetime import datetime
 from typing import Any
 
-from django.db.models import Count, Min, Q
+from django.db.models import Count, Min, QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
 
@@ -173,36 +173,25 @@ def values_of(tally: Tally) -> dict[str, str]:
 
 
 def lanes(request: HttpRequest, now: datetime) -> list[dict[str, Any]]:
-    """What waits and runs, per lane, and the deliveries. Two queries."""
-    runs = scoped(
-        Run.objects.filter(state__in=[Run.State.QUEUED, Run.State.RUNNING]), request.user, "connection__merchant"
-    )
-    counts = {
-        row["lane"]: row
-        for row in runs.order_by()
-        .values("lane")
-        .annotate(
-            due=Count("pk", filter=Q(state=Run.State.QUEUED, run_at__lte=now)),
-            running=Count("pk", filter=Q(state=Run.State.RUNNING)),
-        )
-    }
+    """What waits and runs, per lane, and the deliveries. Four queries: each state has a small index of its own."""
+    runs = scoped(Run.objects.order_by(), request.user, "connection__merchant")
+    due = per_lane(runs.filter(state=Run.State.QUEUED, run_at__lte=now))
+    running = per_lane(runs.filter(state=Run.State.RUNNING))
+    deliveries = scoped(Delivery.objects.order_by(), request.user, "connection__merchant")
     rows = [
-        {
-            "label": label,
-            "due": counts.get(lane.value, {}).get("due", 0),
-            "running": counts.get(lane.value, {}).get("running", 0),
-        }
+        {"label": label, "due": due.get(lane.value, 0), "running": running.get(lane.value, 0)}
         for lane, label in LANE_LABELS.items()
     ]
-    deliveries = scoped(
-        Delivery.objects.filter(state__in=[Delivery.State.PENDING, Delivery.State.RETRY, Delivery.State.SENDING]),
-        request.user,
-        "connection__merchant",
-    ).aggregate(
-        due=Count("pk", filter=Q(state__in=[Delivery.State.PENDING, Delivery.State.RETRY])),
-        running=Count("pk", filter=Q(state=Delivery.State.SENDING)),
-    )
-    return [*rows, {"label": "Deliveries to warehouses", **deliveries}]
+    waiting = {
+        "label": "Deliveries to warehouses",
+        "due": deliveries.filter(state__in=[Delivery.State.PENDING, Delivery.State.RETRY]).count(),
+        "running": deliveries.filter(state=Delivery.State.SENDING).count(),
+    }
+    return [*rows, waiting]
+
+
+def per_lane(runs: QuerySet[Run]) -> dict[str, int]:
+    return dict(runs.values_list("lane").annotate(Count("pk")))
 
 
 # Charts --------------------------------------------------------------------------------------------------------------
