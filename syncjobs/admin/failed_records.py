@@ -94,7 +94,8 @@ class FailedRecordAdmin(PageAdmin):
     list_filter = (FailureStatusFilter, CauseFilter, OwnerFilter, FunctionFilter, ConnectionFilter, MerchantFilter)
     list_select_related = ("connection", "owner")
     search_fields = ("external_id", "reason")
-    search_help_text = "Id or reason"
+    search_help_text = "Id or reason, among the newest 100,000 records"
+    search_newest = 100_000
     ordering = ("-last_seen_at", "-pk")
     refusals = (NotReprocessed,)
     noun = ("record", "records")
