@@ -123,7 +123,7 @@ def pages(facts: dict[str, Any]) -> list[Page]:
         {"cart": cart, "status": "shipped"}, {"warehouse": warehouse, "status": "error"},
         {"placed_at_from": day(now, 400), "placed_at_to": day(now, 380)},
         {"cart": cart, "placed_at_from": day(now, 400), "placed_at_to": day(now, 380), "status": "cancelled"},
-        {"o": "1"}, {"o": "5"},
+        {"o": "7"}, {"o": "-7"},
     ]  # fmt: skip
     for who in ("superuser", "merchant"):
         found += [Page("Orders list and filters", who, with_query(orders, one)) for one in filters]
@@ -167,7 +167,7 @@ def rest_pages(facts: dict[str, Any], now: datetime, cart: int, warehouse: int) 
         {"updated_since": (now - timedelta(hours=1)).isoformat()}, {"updated_since": (now - timedelta(days=90)).isoformat()},
         {"placed_after": (now - timedelta(days=400)).isoformat(), "placed_before": (now - timedelta(days=380)).isoformat()},
         {"search": facts["number"]}, {"search": facts["customer_email"]}, {"search": "ana"}, {"search": "nothing-like-that"},
-        {"pending_change": "held"}, {"ordering": "updated_at"}, {"ordering": "-total"}, {"ordering": "number"},
+        {"pending_change": "held"}, {"ordering": "updated_at"}, {"ordering": "-stored_at"}, {"ordering": "placed_at"},
         {"page": 5_000}, {"page": 400, "page_size": 1000}, {"page": 4_000, "status": "shipped"},
         {"page": 100, "ordering": "updated_at", "updated_since": (now - timedelta(days=90)).isoformat(), "page_size": 500},
     ]  # fmt: skip
@@ -215,8 +215,9 @@ def open_doors() -> dict[str, Any]:
 
 def look(page: Page, door: Any) -> Seen:
     """The middle of a few looks; then each of its statements by itself, because SQLite finds most rows only when they are
-    fetched."""
+    fetched. What the hub sets for a statement is set for it here, too."""
     from django.db import connection as database
+    from django.db import transaction
     from django.test.utils import CaptureQueriesContext
 
     times = []
@@ -227,8 +228,14 @@ def look(page: Page, door: Any) -> Seen:
         times.append(time.perf_counter() - started)
         if answer.status_code not in (200, 404):
             raise RuntimeError(f"{page.path} answered {answer.status_code} to {page.who}.")
-    statements = [query["sql"] for query in queries.captured_queries if query["sql"].lstrip("( ").startswith("SELECT")]
-    slowest, statement = max((seconds_of(statement), statement) for statement in statements)
+    slowest, statement = 0.0, ""
+    with transaction.atomic():
+        for sql in (query["sql"].lstrip("( ") for query in queries.captured_queries):
+            if sql.startswith("SET LOCAL"):
+                with database.cursor() as cursor:
+                    cursor.execute(sql)
+            elif sql.startswith("SELECT"):
+                slowest, statement = max((slowest, statement), (seconds_of(sql), sql))
     return Seen(page, statistics.median(times), slowest, len(queries), statement[:3000])
 
 
