@@ -26,8 +26,7 @@ class Order(models.Model):
         ERROR = "error", "Error"
         CANCELLED = "cancelled", "Cancelled"
 
-    # No indexes of their own: merchant, cart and location begin indexes below, and a warehouse's orders are looked for by
-    # the merchant's indexes. Every index costs each order its share.
+    # No indexes of their own: each of these begins one of the indexes below. Every index costs each order its share.
     merchant = models.ForeignKey(Merchant, on_delete=models.CASCADE, related_name="orders", db_index=False)
     cart = models.ForeignKey(Cart, on_delete=models.CASCADE, related_name="orders", db_index=False)
     warehouse = models.ForeignKey(
@@ -88,6 +87,7 @@ class Order(models.Model):
             models.Index(fields=["merchant", "status", "-placed_at", "-id"], name="order_list_by_status"),
             # With what a cart's orders are counted by, too: further columns cost less than a further index.
             models.Index(fields=["cart", "-placed_at", "-id", "status", "merchant"], name="order_list_by_cart"),
+            models.Index(fields=["warehouse", "-placed_at", "-id", "merchant"], name="order_list_by_warehouse"),
             # The moment first: so it answers for one merchant and for all of them.
             models.Index(fields=["updated_at", "merchant"], name="order_by_change"),
             models.Index(fields=["merchant", "number"], name="order_by_number"),

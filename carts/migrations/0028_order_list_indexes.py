@@ -4,7 +4,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ("carts", "0026_products_with_other_sku"),
+        ("carts", "0027_orders_asked_to_cancel"),
     ]
 
     operations = [
@@ -17,5 +17,9 @@ class Migration(migrations.Migration):
         migrations.AddIndex(
             model_name="order",
             index=models.Index(fields=["cart", "-placed_at", "-id", "status", "merchant"], name="order_list_by_cart"),
+        ),
+        migrations.AddIndex(
+            model_name="order",
+            index=models.Index(fields=["warehouse", "-placed_at", "-id", "merchant"], name="order_list_by_warehouse"),
         ),
     ]
