@@ -14,10 +14,11 @@ import threading
 import time
 from collections.abc import Callable
 from datetime import timedelta
+from functools import cached_property
 from typing import Any
 
 from django.db import InterfaceError, OperationalError, connection, transaction
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 from django.utils import timezone
 
 from carts.credentials import credentials_of
@@ -43,7 +44,10 @@ class StoredTokens:
 
     def __init__(self, merchant_id: int, key: str) -> None:
         self.place = {"merchant_id": merchant_id, "key": key}
-        self.rows = Authorization.objects.filter(**self.place)
+
+    @cached_property
+    def rows(self) -> QuerySet[Authorization]:
+        return Authorization.objects.filter(**self.place)
 
     def read(self) -> TokenSet | None:
         sealed = self._sealed()

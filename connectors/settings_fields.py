@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from enum import StrEnum
+from functools import cache
 from typing import Any, ClassVar, TypeVar
 
 
@@ -69,6 +70,14 @@ def setting(
 
 SettingsT = TypeVar("SettingsT", bound="Settings")
 
+
+@cache
+def fields_of(kind: Any) -> tuple[SettingField, ...]:
+    return tuple(
+        SettingField(name=field.name, default=field.default, **field.metadata) for field in dataclasses.fields(kind)
+    )
+
+
 TRUE_WORDS = {"true", "yes", "1", "on"}
 FALSE_WORDS = {"false", "no", "0", "off", ""}
 
@@ -81,9 +90,7 @@ class Settings:
 
     @classmethod
     def fields(cls) -> tuple[SettingField, ...]:
-        return tuple(
-            SettingField(name=field.name, default=field.default, **field.metadata) for field in dataclasses.fields(cls)
-        )
+        return fields_of(cls)
 
     @classmethod
     def parse(cls: type[SettingsT], data: Mapping[str, Any]) -> SettingsT:
