@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from django.conf import settings
@@ -10,7 +10,7 @@ from django.conf import settings
 from carts.credential_store import store_of
 from carts.credentials import credentials_of
 from carts.models import Cart, Connection, Outlet
-from carts.store_facts import load_store_facts
+from carts.store_facts import load_facts_of, load_store_facts
 from connectors.base import Connector, Environment
 from connectors.budget import BudgetBook, PatientBook
 from connectors.errors import ConfigurationInvalid
@@ -53,6 +53,12 @@ def open_connector(
         outlet_id=outlet_id_of(connection),
     )
     return kind(options, credentials, environment)
+
+
+def facts_of_stores(connections: Iterable[Connection]) -> dict[int, StoreFacts]:
+    """What is known of the stores of these connections, by connection, for ``open_connector``. One query at most."""
+    keys = {one.pk: (one.merchant_id, store_key_of(one)) for one in connections}
+    return load_facts_of(keys) if any(key for _, key in keys.values()) else {}
 
 
 def resources_of(connection: Connection) -> dict[str, Any]:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
+from collections.abc import Mapping
+
 from carts.models import Connection, StoreFact
 from connectors.base import Connector
 from connectors.settings_fields import Settings
@@ -16,6 +19,21 @@ def load_store_facts(connection: Connection, options: Settings) -> StoreFacts:
         return StoreFacts()
     rows = StoreFact.objects.filter(merchant_id=connection.merchant_id, store_key=key)
     return StoreFacts(key, {row.name: Fact(bytes(row.body), row.read_at) for row in rows})
+
+
+def load_facts_of(keys: Mapping[int, tuple[int, str]]) -> dict[int, StoreFacts]:
+    """The same for many connections: of pk -> (merchant, store key). Those of one store share what they know. One query."""
+    stores = {place for place in keys.values() if place[1]}
+    rows = StoreFact.objects.filter(
+        merchant_id__in={merchant for merchant, _ in stores}, store_key__in={key for _, key in stores}
+    )
+    kept: defaultdict[tuple[int, str], dict[str, Fact]] = defaultdict(dict)
+    for merchant_id, key, name, body, read_at in rows.values_list(
+        "merchant_id", "store_key", "name", "body", "read_at"
+    ):
+        kept[merchant_id, key][name] = Fact(bytes(body), read_at)
+    facts = {place: StoreFacts(place[1], kept[place]) for place in stores}
+    return {pk: facts[place] for pk, place in keys.items() if place in facts}
 
 
 def save_store_facts(connection: Connection, connector: Connector) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from django.db import transaction
 
@@ -32,17 +32,13 @@ class CallBuffer:
             self._waiting.append(pair)
 
     def flush(self) -> None:
-        """Stores what was collected. Two statements and one commit, however many calls."""
+        """Stores what was collected."""
+        flush_together([self])
+
+    def take(self) -> list[tuple[ApiCall, ApiCallBody]]:
         with self._lock:
             waiting, self._waiting = self._waiting, []
-        if not waiting:
-            return
-        with transaction.atomic():
-            calls = ApiCall.objects.bulk_create(call for call, _ in waiting)
-            bodies = [body for _, body in waiting]
-            for call, body in zip(calls, bodies, strict=True):
-                body.call = call
-            ApiCallBody.objects.bulk_create(bodies)
+        return waiting
 
     def row_of(self, record: CallRecord) -> ApiCall:
         return ApiCall(
@@ -57,6 +53,19 @@ class CallBuffer:
             error=mask_text(record.error),
             started_at=record.started_at,
         )
+
+
+def flush_together(buffers: Iterable[CallBuffer]) -> None:
+    """Stores what these collected. Two statements and one commit, however many calls."""
+    waiting = [pair for buffer in buffers for pair in buffer.take()]
+    if not waiting:
+        return
+    with transaction.atomic():
+        calls = ApiCall.objects.bulk_create(call for call, _ in waiting)
+        bodies = [body for _, body in waiting]
+        for call, body in zip(calls, bodies, strict=True):
+            body.call = call
+        ApiCallBody.objects.bulk_create(bodies)
 
 
 def body_of(record: CallRecord) -> ApiCallBody:

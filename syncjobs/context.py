@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import time
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
 from django.db import transaction
 from django.utils import timezone
 
-from carts.models import Cart, Connection, Warehouse
-from carts.remote import open_connector
+from carts.models import Cart, Connection, FunctionSetting, Warehouse
+from carts.remote import facts_of_stores, open_connector
 from carts.store_facts import save_store_facts
 from connectors.base import Connector
 from connectors.functions import Function, Lane
 from connectors.records import Page
-from syncjobs.budgets import save_budgets
+from connectors.store_facts import StoreFacts
+from syncjobs.budgets import load_budgets, save_budgets
 from syncjobs.call_log import CallBuffer
 from syncjobs.models import Run, Schedule
 from syncjobs.prefetch import FetchedAhead
@@ -68,16 +71,29 @@ class RunContext:
         self.calls = CallBuffer(run.connection_id, run_id=run.pk)
         self.started_at = timezone.now()
         self.fetching: list[FetchedAhead[Any]] = []
+        # Found nothing; ``IdleRuns`` marks the run and stores its calls.
+        self.is_left_to_idle = False
         self.read_from = ""
         self._worked_until = time.monotonic()
         self._pages_at_last_look = run.pages
 
+    @property
+    def loaded(self) -> Loaded | None:
+        """Fetched before the run was started; None for one that was claimed alone."""
+        return getattr(self.run, "loaded", None)
+
+    @cached_property
+    def functions(self) -> frozenset[Function]:
+        """Those of the connection that are switched on, as it was when this run first asked."""
+        if self.loaded is not None:
+            return self.loaded.functions
+        return frozenset(self.connection.switched_on_functions())
+
     @cached_property
     def connection(self) -> Connection:
         """The cart or warehouse, with all its columns."""
-        loaded = getattr(self.run, "loaded_connection", None)
-        if loaded is not None:
-            return cast(Connection, loaded)
+        if self.loaded is not None:
+            return self.loaded.connection
         carts = Cart.objects.select_related("merchant", "warehouse", "location", "outlet")
         cart = carts.filter(pk=self.run.connection_id).order_by().first()
         return cart or Warehouse.objects.select_related("merchant").get(pk=self.run.connection_id)
@@ -99,7 +115,8 @@ class RunContext:
 
     @cached_property
     def connector(self) -> Connector:
-        return open_connector(self.connection, self.calls, patient=self.is_patient)
+        facts = self.loaded.store_facts if self.loaded is not None else None
+        return open_connector(self.connection, self.calls, facts, patient=self.is_patient)
 
     @cached_property
     def second_connector(self) -> Connector:
@@ -118,9 +135,6 @@ class RunContext:
 
     @cached_property
     def schedule(self) -> Schedule:
-        loaded = getattr(self.run, "loaded_schedule", None)
-        if loaded is not None:
-            return cast(Schedule, loaded)
         return self.schedule_of(Function(self.run.feed))
 
     def schedule_of(self, function: Function) -> Schedule:
@@ -130,6 +144,8 @@ class RunContext:
 
     @cached_property
     def schedules(self) -> dict[str, Schedule]:
+        if self.loaded is not None:
+            return self.loaded.schedules
         rows = Schedule.objects.filter(connection_id=self.connection.pk).select_related("setting").order_by()
         return {schedule.function: schedule for schedule in rows}
 
@@ -152,6 +168,11 @@ class RunContext:
         ahead = FetchedAhead(pages)
         self.fetching.append(ahead)
         return ahead
+
+    def fetch_now(self) -> None:
+        """Before something else is done: what ``pages`` gives is fetched meanwhile."""
+        for ahead in self.fetching:
+            ahead.start()
 
     @contextmanager
     def page(self, cursor: str | None) -> Iterator[None]:
@@ -239,20 +260,39 @@ class RunContext:
         return self.run.dry_run and (len(self.run.preview) >= PREVIEW_ROWS or self.run.pages >= PREVIEW_PAGES)
 
 
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """What was fetched for a run together with other runs'. ``store_facts``: shared by those of one store."""
+
+    connection: Connection
+    schedules: dict[str, Schedule]
+    functions: frozenset[Function]
+    store_facts: StoreFacts | None
+
+
 def load_ahead(runs: Sequence[Run]) -> None:
-    """Fetches what runs that were claimed together need first: their carts, warehouses and schedules. Three queries
-    for all of them."""
+    """Fetches what runs that were claimed together need first. Seven queries at most for all of them."""
     if len(runs) < 2:
         return
     ids = {run.connection_id for run in runs}
     connections: dict[int, Connection] = {**Warehouse.objects.select_related("merchant").in_bulk(ids)}
     if carts := ids - connections.keys():
         connections |= Cart.objects.select_related("merchant", "warehouse", "location", "outlet").in_bulk(carts)
-    schedules = {
-        (schedule.connection_id, schedule.function): schedule
-        for schedule in Schedule.objects.filter(connection_id__in=ids)
-    }
+    schedules: defaultdict[int, dict[str, Schedule]] = defaultdict(dict)
+    for schedule in Schedule.objects.filter(connection_id__in=ids).order_by():
+        schedules[schedule.connection_id][schedule.function] = schedule
+    functions: defaultdict[int, set[Function]] = defaultdict(set)
+    on = FunctionSetting.objects.filter(connection_id__in=ids, is_on=True).order_by()
+    for connection_id, function in on.values_list("connection_id", "function"):
+        functions[connection_id].add(Function(function))
+    remote = [one for one in connections.values() if not one.connector_class.stores_in_hub]
+    facts = facts_of_stores(remote)
+    if remote:
+        load_budgets()
     for run in runs:
-        if run.connection_id in connections:
-            run.connection = run.loaded_connection = connections[run.connection_id]  # type: ignore[attr-defined]
-        run.loaded_schedule = schedules.get((run.connection_id, run.feed))  # type: ignore[attr-defined]
+        pk = run.connection_id
+        if pk in connections:
+            run.connection = connections[pk]
+            run.loaded = Loaded(  # type: ignore[attr-defined]
+                connections[pk], schedules[pk], frozenset(functions[pk]), facts.get(pk)
+            )

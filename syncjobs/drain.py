@@ -11,9 +11,11 @@ import os
 import threading
 import time
 import uuid
+from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
+from typing import NamedTuple
 
 from django.db import connection as database
 from django.db.models import Q
@@ -95,6 +97,7 @@ class LeaseKeeper(threading.Thread):
         self.slot_id = slot_id
         self.owner = owner
         self.stopping = False
+        self.handful: Handful | None = None
         self._holding = False
         self._ended = threading.Event()
 
@@ -115,6 +118,9 @@ class LeaseKeeper(threading.Thread):
             mine = DrainSlot.objects.filter(pk=self.slot_id, worker__stopping=False)
             self.stopping = not mine.exists()
             DrainSlot.objects.filter(pk=self.slot_id).update(beat_at=now)
+        handful = self.handful
+        if handful is not None:
+            handful.give_back(late_only=True)
         if self._holding:
             Run.objects.filter(state=Run.State.RUNNING, lease_owner=self.owner).update(lease_until=now + LEASE)
             outbox.renew_leases(self.owner, now)
@@ -154,13 +160,14 @@ def work(owner: str, keeper: LeaseKeeper, *, urgent_only: bool, seconds: float, 
             if clock.is_time("latencies", TIMING.latencies):
                 count_latencies(timezone.now())
             step = 0
-            if anything_due():
+            due = what_is_due()
+            if any(due):
                 with keeper.holding():
-                    step = inbox.process_inbox()
-                    step += deliver_next(owner, connectors)
-                    if not step or not urgent_only:
+                    step = inbox.process_inbox() if due.events else 0
+                    step += deliver_next(owner, connectors) if due.deliveries else 0
+                    if due.runs and (not step or not urgent_only):
                         step += run_some(owner, lanes, slice_seconds, keeper)
-                    if not urgent_only:
+                    if due.wms_webhooks and not urgent_only:
                         step += wms_outbox.send_next(owner)
             if not step and not urgent_only and clock.is_time("webhooks", TIMING.webhooks):
                 step = look_after_next()
@@ -176,39 +183,72 @@ def work(owner: str, keeper: LeaseKeeper, *, urgent_only: bool, seconds: float, 
 
 
 # Literals, not parameters: so the databases see that the partial indexes of the queues answer these questions.
-ANYTHING_DUE = f"""
-    SELECT EXISTS (SELECT 1 FROM {WebhookEvent._meta.db_table} WHERE state = 'received')
-        OR EXISTS (SELECT 1 FROM {Delivery._meta.db_table} WHERE state IN ('pending', 'retry') AND run_at <= %s)
-        OR EXISTS (SELECT 1 FROM {Run._meta.db_table} WHERE state = 'queued' AND run_at <= %s)
-        OR EXISTS (SELECT 1 FROM {WmsWebhook._meta.db_table} WHERE state IN ('pending', 'retry') AND run_at <= %s)
+WHAT_IS_DUE = f"""
+    SELECT EXISTS (SELECT 1 FROM {WebhookEvent._meta.db_table} WHERE state = 'received'),
+        EXISTS (SELECT 1 FROM {Delivery._meta.db_table} WHERE state IN ('pending', 'retry') AND run_at <= %s),
+        EXISTS (SELECT 1 FROM {Run._meta.db_table} WHERE state = 'queued' AND run_at <= %s),
+        EXISTS (SELECT 1 FROM {WmsWebhook._meta.db_table} WHERE state IN ('pending', 'retry') AND run_at <= %s)
 """  # noqa: S608 - table names of ours, nothing from outside
 
 
-def anything_due() -> bool:
-    """One cheap question in place of all the queues' own: False means that none of them has anything to do. (True may
-    still come to nothing: what is due can wait for a remote that rests.)"""
+class Due(NamedTuple):
+    """Which queues have something to do."""
+
+    events: bool
+    deliveries: bool
+    runs: bool
+    wms_webhooks: bool
+
+
+def what_is_due() -> Due:
+    """One cheap question in place of all the queues' own: False means that a queue has nothing to do. (True may still
+    come to nothing: what is due can wait for a remote that rests.)"""
     now = database.ops.adapt_datetimefield_value(timezone.now())
     with database.cursor() as cursor:
-        cursor.execute(ANYTHING_DUE, [now, now, now])
-        return bool(cursor.fetchone()[0])
+        cursor.execute(WHAT_IS_DUE, [now, now, now])
+        return Due(*map(bool, cursor.fetchone()))
 
 
 def run_some(owner: str, lanes: Sequence[Lane], slice_seconds: float, keeper: LeaseKeeper) -> int:
     """Claims a handful of runs and executes them; what could not be started in time goes back at once."""
-    runs = runner.claim_runs(owner, lanes, runner.CLAIM_AT_ONCE)
+    handful = keeper.handful = Handful(runner.claim_runs(owner, lanes, runner.CLAIM_AT_ONCE))
     idle = IdleRuns(owner)
-    started = time.monotonic()
+    started = 0
     try:
-        for position, run in enumerate(runs):
-            if position and (time.monotonic() - started > TIMING.shared_run_slice or keeper.stopping):
-                runner.give_back(runs[position:])
-                return position
-            is_last = position == len(runs) - 1
-            seconds = slice_seconds if is_last else min(slice_seconds, TIMING.shared_run_slice)
+        while run := handful.take():
+            started += 1
+            seconds = min(slice_seconds, TIMING.shared_run_slice) if handful.is_waited_for else slice_seconds
             runner.execute(run, owner, seconds=seconds, stopping=lambda: keeper.stopping, idle=idle)
-        return len(runs)
+            handful.give_back(late_only=not keeper.stopping)
+        return started
     finally:
+        keeper.handful = None
         idle.mark()
+
+
+class Handful:
+    """Runs that were claimed together, to be started one after the other. When one of them takes long, the others go back
+    to the queue: at its end, or by the lease keeper's thread while it still runs, should its remote hang."""
+
+    def __init__(self, runs: Sequence[Run]) -> None:
+        self._waiting = deque(runs)
+        self._since = time.monotonic()
+        self._lock = threading.Lock()
+
+    @property
+    def is_waited_for(self) -> bool:
+        return bool(self._waiting)
+
+    def take(self) -> Run | None:
+        with self._lock:
+            return self._waiting.popleft() if self._waiting else None
+
+    def give_back(self, *, late_only: bool) -> None:
+        # Under the lock: nobody starts what is just being given back.
+        with self._lock:
+            if self._waiting and not (late_only and time.monotonic() - self._since <= TIMING.shared_run_slice):
+                runner.give_back(list(self._waiting))
+                self._waiting.clear()
 
 
 def sweep() -> None:

@@ -7,12 +7,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
+from django.db import connection as database
 from django.db.models import F, Q, Sum
+from django.utils import timezone
 
-from carts.models import Cart, Location, Order, OrderLine
-from syncjobs.expected_returns import ExpectedBack, expected_back
+from carts.models import Cart, Location, Order, OrderChange, OrderLine, Refund, StockOnItsWay
+from syncjobs.expected_returns import EXPECTED_FOR, ExpectedBack, expected_back
+from syncjobs.models import Delivery
 from syncjobs.pending_changes import added_by_changes
-from syncjobs.stock_on_its_way import OnItsWay, figure_time, figures_are_live, on_its_way
+from syncjobs.stock_on_its_way import WAITED_FOR, OnItsWay, figure_time, figures_are_live, on_its_way
 
 STEP = Decimal("0.00001")
 ZERO = Decimal(0)
@@ -29,6 +32,8 @@ class ExpectedStock:
 
     @classmethod
     def load(cls, cart: Cart, places: Sequence[Location]) -> ExpectedStock:
+        if figures_are_live(places) and not anything_expected(cart, places):
+            return cls({}, ExpectedBack(), OnItsWay())
         return cls(not_at_warehouse_yet(places), expected_back(cart, places), on_its_way(places))
 
     @property
@@ -46,6 +51,44 @@ class ExpectedStock:
         """The level that the shop should show, which shows ``current`` now."""
         least, most = self.of(key)
         return min(max(current, available + least), available + most)
+
+
+# Wider than what the sums below count, and in plain SQL: mostly there is nothing at all, and then no sum is formed.
+ANYTHING_EXPECTED = f"""
+    SELECT EXISTS (
+            SELECT 1 FROM {Order._meta.db_table}
+            WHERE location_id IN (PLACES) AND status IN ('new', 'held', 'error')
+        )
+        OR EXISTS (
+            SELECT 1 FROM {OrderChange._meta.db_table} change
+            JOIN {Order._meta.db_table} changed ON changed.id = change.order_id
+            WHERE change.status IN ('waiting', 'sending', 'held') AND changed.location_id IN (PLACES)
+        )
+        OR EXISTS (
+            SELECT 1 FROM {Refund._meta.db_table}
+            WHERE cart_id = %s AND stored_at > %s AND status IN ('new', 'held', 'error', 'at_warehouse')
+        )
+        OR EXISTS (
+            SELECT 1 FROM {StockOnItsWay._meta.db_table} WHERE location_id IN (PLACES) AND changed_at > %s
+        )
+        OR EXISTS (
+            SELECT 1 FROM {Delivery._meta.db_table}
+            WHERE connection_id = %s AND kind IN ('adjustment', 'transfer') AND state NOT IN ('done', 'cancelled')
+        )
+"""  # noqa: S608 - table names of ours, nothing from outside
+
+
+def anything_expected(cart: Cart, places: Sequence[Location]) -> bool:
+    """For a warehouse whose figures are live: may there be something that they do not show yet? One query."""
+    ids = [place.pk for place in places]
+    now = timezone.now()
+    returned_after, moved_after = (
+        database.ops.adapt_datetimefield_value(now - age) for age in (EXPECTED_FOR, WAITED_FOR)
+    )
+    statement = ANYTHING_EXPECTED.replace("PLACES", ", ".join(["%s"] * len(ids)))
+    with database.cursor() as cursor:
+        cursor.execute(statement, [*ids, *ids, cart.pk, returned_after, *ids, moved_after, places[0].warehouse_id])
+        return bool(cursor.fetchone()[0])
 
 
 def not_at_warehouse_yet(places: Sequence[Location]) -> dict[str, Decimal]:

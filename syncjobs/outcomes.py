@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from datetime import timedelta
 
+from django.db import connection as database
 from django.db import transaction
 from django.utils import timezone
 
@@ -18,6 +20,7 @@ from connectors.errors import (
     OutcomeUnknown,
     RemoteUnavailable,
 )
+from syncjobs.call_log import flush_together
 from syncjobs.context import RunContext
 from syncjobs.health import (
     TRANSIENT_KINDS,
@@ -69,8 +72,13 @@ def succeeded(context: RunContext) -> None:
                 clear_alert(context.connection.merchant_id, kind, alert_key(run))
 
 
+# Plain SQL: ``bulk_update`` builds an expression for every value.
+KEEP_LOOK = f"UPDATE {Run._meta.db_table} SET cursor_before = %s, counts = %s WHERE id = %s"  # noqa: S608
+
+
 class IdleRuns:
-    """Runs of one owner that found nothing to do, marked as done together: one commit in place of one each.
+    """Runs of one owner that found nothing to do, marked as done together, with the log of their calls: one commit in
+    place of one each.
 
     Until then they stay RUNNING under their leases. If the worker dies, somebody runs them again and finds nothing again.
     """
@@ -85,13 +93,14 @@ class IdleRuns:
         had_trouble = (
             schedule.failures or schedule.last_error or connection.failures_in_a_row or connection.resting_until
         )
-        if run.pages or run.counts or run.preview or run.dry_run or had_trouble:
+        if run.pages or run.preview or run.full or run.dry_run or had_trouble:
             return False
+        context.is_left_to_idle = True
         self._contexts.append(context)
         return True
 
     def mark(self) -> None:
-        """Marks those that are still the owner's. Seven statements at most, however many runs."""
+        """Marks those that are still the owner's. Nine statements at most, however many runs."""
         contexts, self._contexts = self._contexts, []
         if not contexts:
             return
@@ -100,11 +109,18 @@ class IdleRuns:
             pk__in=[context.run.pk for context in contexts], state=State.RUNNING, lease_owner=self.owner
         )
         with transaction.atomic():
+            flush_together([context.calls for context in contexts])
             still = set(ours.select_for_update().order_by("pk").values_list("pk", flat=True))
             contexts = [context for context in contexts if context.run.pk in still]
             Run.objects.filter(pk__in=still).update(**DONE, finished_at=now)
-            moved = [context.run for context in contexts if context.run.cursor_before]
-            Run.objects.bulk_update(moved, ["cursor_before"])
+            looks = [
+                (run.cursor_before, json.dumps(run.counts), run.pk)
+                for run in (context.run for context in contexts)
+                if run.cursor_before or run.counts
+            ]
+            if looks:
+                with database.cursor() as cursor:
+                    cursor.executemany(KEEP_LOOK, looks)
             note_connections_success([context.connection for context in contexts], now)
             schedules = Schedule.objects.filter(pk__in=[context.schedule.pk for context in contexts])
             schedules.update(last_success_at=now)

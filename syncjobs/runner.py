@@ -37,9 +37,8 @@ TRIES_TO_REQUEUE = 3
 
 
 def claim_runs(owner: str, lanes: Sequence[Lane], limit: int = 1, now: datetime | None = None) -> list[Run]:
-    """Takes due runs, oldest first: one that calls a remote system, because that may take long, or up to ``limit`` of
-    those that only look into the hub's own database. The conditional update and the database's unique constraint decide
-    between workers."""
+    """Takes due runs, oldest first: one that may take long, or up to ``limit`` of those that are mere looks. The
+    conditional update and the database's unique constraint decide between workers."""
     now = now or timezone.now()
     ids = due_runs(lanes, limit, now)
     if not ids:
@@ -50,36 +49,38 @@ def claim_runs(owner: str, lanes: Sequence[Lane], limit: int = 1, now: datetime 
     return runs
 
 
-# In plain SQL, because building this query anew for every claim took longer than its answer.
+# In plain SQL, because building this query anew for every claim took longer than its answer. ``is_calm``: by all that is
+# known the run will find little, and its remote answers.
 DUE_RUNS = f"""
-    SELECT run.id, run.connection_id, connection.connector
+    SELECT run.id, run.connection_id, connection.connector,
+        run."trigger" = 'schedule' AND run.pages = 0 AND run.attempts = 0 AND NOT run."full" AND NOT run.dry_run
+        AND connection.failures_in_a_row = 0 AND feed.failures = 0 AND feed.last_success_at IS NOT NULL AS is_calm
     FROM {Run._meta.db_table} run
     JOIN {Connection._meta.db_table} connection ON connection.id = run.connection_id
+    LEFT JOIN {Schedule._meta.db_table} feed ON feed.connection_id = run.connection_id AND feed.function = run.feed
     WHERE run.state = 'queued' AND run.run_at <= %s AND run.lane IN (LANES)
         AND (connection.resting_until IS NULL OR connection.resting_until <= %s OR run."trigger" = 'person')
         AND NOT EXISTS (
             SELECT 1 FROM {Run._meta.db_table} busy
             WHERE busy.connection_id = run.connection_id AND busy.feed = run.feed AND busy.state = 'running'
         )
-        AND (run.dry_run OR NOT EXISTS (
-            SELECT 1 FROM {Schedule._meta.db_table} held
-            WHERE held.connection_id = run.connection_id AND held.function = run.feed AND held.paused_at IS NOT NULL
-        ))
+        AND (run.dry_run OR feed.paused_at IS NULL)
     ORDER BY run.run_at, run.id LIMIT %s
 """  # noqa: S608 - table names of ours, nothing from outside
 
 
 def due_runs(lanes: Sequence[Lane], limit: int, now: datetime) -> list[int]:
-    """Ids of what may be claimed together, at most one per connection: a run may need another function of its connection
-    done first, which must not wait in the same hands."""
+    """Ids of what may be claimed together: looks into the hub's own database, and calm ones at a remote system; any other
+    run is taken alone, because it may take long. At most one per connection: a run may need another function of its
+    connection done first, which must not wait in the same hands."""
     moment = database.ops.adapt_datetimefield_value(now)
     statement = DUE_RUNS.replace("LANES", ", ".join(["%s"] * len(lanes)))
     with database.cursor() as cursor:
         cursor.execute(statement, [moment, *map(str, lanes), moment, limit * 4])
         candidates = cursor.fetchall()
     chosen: dict[int, int] = {}
-    for pk, connection_id, connector in candidates:
-        if connector_class(connector).stores_in_hub:
+    for pk, connection_id, connector, is_calm in candidates:
+        if is_calm or connector_class(connector).stores_in_hub:
             chosen.setdefault(connection_id, pk)
         elif not chosen:
             return [pk]
@@ -223,7 +224,7 @@ def execute_slice(
 ) -> Run:
     context = RunContext(run, owner, seconds=seconds, progress=progress, stopping=stopping)
     try:
-        if not context.connection.connector_class.stores_in_hub:
+        if context.loaded is None and not context.connection.connector_class.stores_in_hub:
             load_budgets()
         check_may_run(context)
         flow_of(Role(context.connection.role), Function(run.function))(context)
@@ -249,7 +250,8 @@ def execute_slice(
         succeeded(context)
     finally:
         context.close()
-        context.calls.flush()
+        if not context.is_left_to_idle:
+            context.calls.flush()
         save_budgets()
     if run.state == State.RUNNING:
         run.refresh_from_db(fields=["state", "error", "error_kind", "fix", "finished_at", "run_at", "lease_owner"])

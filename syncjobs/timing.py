@@ -27,9 +27,10 @@ class Timing:
     urgent_run_slice: float = 3.0
     # The same while others wait in the same hands, or where no other slot looks after orders; and how long these wait before they go back to the queue.
     shared_run_slice: float = 1.0
-    # How often abandoned work is looked for, and due schedules.
-    sweep: float = 5.0
-    dispatch: float = 1.0
+    # How often abandoned work is looked for, and due schedules: what falls due within a few seconds is queued together, and
+    # runs that are queued together share their look-ups.
+    sweep: float = 10.0
+    dispatch: float = 5.0
     # How often the orders' latencies are counted.
     latencies: float = 10.0
     # How often an idle slot looks whether a connection's daily look at its webhooks is due.

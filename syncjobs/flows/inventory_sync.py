@@ -15,8 +15,9 @@ from decimal import Decimal
 from itertools import islice
 from typing import Any, TypeVar, cast
 
+from django.db import connection as database
 from django.db import transaction
-from django.db.models import Count, Exists, F, OuterRef, Q, Subquery, Sum
+from django.db.models import Exists, F, OuterRef, Q, Subquery, Sum
 from django.utils import timezone
 
 from carts.models import Cart, Location, OutletLevel, Product, StockLevel
@@ -73,7 +74,7 @@ def push_levels(context: RunContext) -> None:
     differences = find_differences(context, places)
     if not differences:
         if context.run.trigger in ASKED_FOR:
-            search_soon(cart)
+            search_soon(cart, context.functions)
     elif isinstance(context.connector, OrderReader | ConsignmentReader):
         read_causes_first(context)
         moved = read_until_quiet(context)
@@ -203,6 +204,8 @@ def find_differences(context: RunContext, places: Sequence[Location]) -> list[Di
     """Products whose level is not what it should be. A handful of queries, and one more per 500 SKUs of which something
     is on its way. What moved on at the warehouse while this was computed is left for the next round."""
     expected = ExpectedStock.load(context.cart, places)
+    if not expected.keys and not any_differs(context.cart, places):
+        return []
     rows = candidates(context.cart, places)
     found: dict[int, Difference] = {}
     for row in rows.exclude(level=F("available")).iterator(chunk_size=2000):
@@ -215,6 +218,29 @@ def find_differences(context: RunContext, places: Sequence[Location]) -> list[Di
     again = ExpectedStock.load(context.cart, places)
     still = {key for key in {*expected.keys, *again.keys} if expected.of(key) != again.of(key)}
     return [one for one in found.values() if one.stock_key not in still]
+
+
+# Wider than ``candidates``: SKUs that several products have, and levels in doubt, are left out only there. Nothing is
+# remembered from an earlier look, so nothing that changed on either side can be missed.
+ANY_DIFFERS = f"""
+    SELECT EXISTS (
+        SELECT 1 FROM {OutletLevel._meta.db_table} shown
+        JOIN {Product._meta.db_table} product ON product.id = shown.product_id
+        WHERE shown.cart_id = %s AND NOT product.deleted AND product.is_stock_tracked AND product.kind = 'goods'
+            AND product.stock_key <> '' AND shown.level <> (
+                SELECT SUM(stock.available) FROM {StockLevel._meta.db_table} stock
+                WHERE stock.location_id IN (PLACES) AND stock.sku_key = product.stock_key
+            )
+    )
+"""  # noqa: S608 - table names of ours, nothing from outside
+
+
+def any_differs(cart: Cart, places: Sequence[Location]) -> bool:
+    """May a level of the outlet be another one than the warehouse's? One query, which builds no rows."""
+    ids = [place.pk for place in places]
+    with database.cursor() as cursor:
+        cursor.execute(for_places(ANY_DIFFERS, ids), [cart.pk, *ids])
+        return bool(cursor.fetchone()[0])
 
 
 def differences_of(cart: Cart, places: Sequence[Location], levels: dict[str, Decimal]) -> list[Difference]:
@@ -330,26 +356,36 @@ def settle_batch(context: RunContext, batch: Sequence[Difference], results: Sequ
     context.run.count(written=len(done), rejected=rejected)
 
 
+# In plain SQL, like ``ANY_DIFFERS``: every round asks it, and building the query took longer than its answer.
+LEFT_OUT = f"""
+    SELECT
+        (SELECT COUNT(*) FROM {Product._meta.db_table}
+            WHERE connection_id = %s AND NOT deleted AND kind = 'goods' AND NOT is_stock_tracked),
+        (SELECT COUNT(*) FROM {Product._meta.db_table} product
+            WHERE connection_id = %s AND NOT deleted AND kind = 'goods' AND is_stock_tracked AND NOT EXISTS (
+                SELECT 1 FROM {StockLevel._meta.db_table} stock
+                WHERE stock.location_id IN (PLACES) AND stock.sku_key = product.stock_key
+            )),
+        (SELECT COUNT(*) FROM (
+            SELECT stock_key FROM {Product._meta.db_table}
+            WHERE connection_id = %s AND NOT deleted AND stock_key <> '' GROUP BY stock_key HAVING COUNT(*) > 1
+        ) twins)
+"""  # noqa: S608 - table names of ours, nothing from outside
+
+
 def report(context: RunContext, places: Sequence[Location]) -> None:
     """What is left out, and why, in numbers. One query, whatever the size of the catalogue."""
-    stock = StockLevel.objects.filter(location__in=places, sku_key=OuterRef("stock_key"))
-    facts = (
-        Product.objects.filter(connection_id=context.connection.pk, deleted=False, kind=ProductKind.GOODS)
-        .annotate(matched=Exists(stock))
-        .aggregate(
-            untracked=Count("pk", filter=Q(is_stock_tracked=False)),
-            unmatched=Count("pk", filter=Q(is_stock_tracked=True, matched=False)),
-        )
-    )
-    duplicates = (
-        Product.objects.filter(connection_id=context.connection.pk, deleted=False)
-        .exclude(stock_key="")
-        .values("stock_key")
-        .annotate(number=Count("pk"))
-        .filter(number__gt=1)
-        .count()
-    )
-    context.run.count(not_tracked=facts["untracked"], unmatched=facts["unmatched"], duplicate_sku=duplicates)
+    cart = context.connection.pk
+    ids = [place.pk for place in places]
+    with database.cursor() as cursor:
+        cursor.execute(for_places(LEFT_OUT, ids), [cart, cart, *ids, cart])
+        untracked, unmatched, duplicates = cursor.fetchone()
+    context.run.count(not_tracked=untracked, unmatched=unmatched, duplicate_sku=duplicates)
+
+
+def for_places(statement: str, ids: Sequence[int]) -> str:
+    """With a parameter for each of the locations."""
+    return statement.replace("PLACES", ", ".join(["%s"] * len(ids)))
 
 
 def chunks(items: Sequence[T], size: int) -> Iterator[list[T]]:

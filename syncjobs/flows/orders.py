@@ -34,7 +34,7 @@ MOVES_STOCK = ("imported", "updated", "cancelled")
 
 def pull_orders(context: RunContext) -> None:
     """Every order changed since the cursor: new ones are stored, known ones brought up to date or cancelled."""
-    on = set(context.connection.switched_on_functions())
+    on = context.functions
     imports = Function.ORDER_DOWNLOAD in on or context.run.function == Function.ORDER_DOWNLOAD
     cancels = Function.ORDER_CANCEL_DOWNLOAD in on or context.run.function == Function.ORDER_CANCEL_DOWNLOAD
     refunds = Function.REFUND_DOWNLOAD in on or context.run.function == Function.REFUND_DOWNLOAD
@@ -126,10 +126,12 @@ class CatalogueRefresh:
 
     def read_for_the_first_time(self) -> None:
         """A cart that never read its products and customers reads them while its first orders are being fetched."""
-        for function, refresh in FEEDS:
-            if not self.context.schedule_of(function).cursor:
-                refresh(self.context)
-                self.customers_are_fresh = self.customers_are_fresh or function is Function.CUSTOMER_SYNC
+        unread = [(function, refresh) for function, refresh in FEEDS if not self.context.schedule_of(function).cursor]
+        if unread:
+            self.context.fetch_now()
+        for function, refresh in unread:
+            refresh(self.context)
+            self.customers_are_fresh = self.customers_are_fresh or function is Function.CUSTOMER_SYNC
 
     def references_for(self, records: Sequence[OrderRecord]) -> References:
         if not records:

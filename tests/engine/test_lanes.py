@@ -91,7 +91,7 @@ class TestSlices:
             return 0
 
         monkeypatch.setattr(drain, "run_some", some)
-        monkeypatch.setattr(drain, "anything_due", lambda: True)
+        monkeypatch.setattr(drain, "what_is_due", lambda: drain.Due(True, True, True, True))
         worker = WorkerProcess.objects.create(name="w", host="h", pid=1, beat_at=timezone.now())
         for number in range(slots):
             DrainSlot.objects.create(worker=worker, name=f"w/{number}", urgent_only=number == 0 and slots > 1)

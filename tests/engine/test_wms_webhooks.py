@@ -21,7 +21,7 @@ from carts.wms_secrets import endpoint_of, replace_secret, valid_secrets
 from connectors.rest.connector import RestOptions
 from connectors.settings_fields import SettingErrors
 from syncjobs import wms_outbox
-from syncjobs.drain import anything_due
+from syncjobs.drain import what_is_due
 from syncjobs.models import ApiCall, WmsWebhook
 from syncjobs.retention import prune
 from syncjobs.wms_outbox import State
@@ -74,7 +74,7 @@ def test_what_happens_is_told_signed_and_numbered(warehouse: Warehouse, wms: Wms
     book_leases.acknowledge(warehouse.pk, {order.pk: ""}, "")
     RestBook(warehouse.pk).cancel("A", "Voided")
 
-    assert anything_due()
+    assert any(what_is_due())
     assert send_all() == 2
 
     first, second = WmsWebhook.objects.order_by("pk")
@@ -87,7 +87,7 @@ def test_what_happens_is_told_signed_and_numbered(warehouse: Warehouse, wms: Wms
     assert (first.state, first.status, first.attempts) == (State.DONE, 204, 1)
     assert first.attempt_log.get().outcome == "done"
     assert ApiCall.objects.filter(connection=warehouse, status=204).count() == 2
-    assert not anything_due()
+    assert not any(what_is_due())
 
 
 def test_where_nobody_listens_nothing_is_stored_and_nothing_costs() -> None:
@@ -123,7 +123,7 @@ def test_what_is_not_taken_is_tried_again_and_the_address_rests(warehouse: Wareh
     webhook = WmsWebhook.objects.earliest("pk")
     assert (len(wms.received), webhook.state, webhook.status, webhook.attempts) == (1, State.RETRY, 500, 1)
     assert WmsWebhook.objects.latest("pk").attempts == 0
-    assert not anything_due()
+    assert not any(what_is_due())
 
     wake(warehouse)
     assert send_all() == 2
