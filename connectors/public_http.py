@@ -13,7 +13,6 @@ import threading
 from typing import Any
 from urllib.parse import urlsplit
 
-from requests.adapters import HTTPAdapter
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.exceptions import NewConnectionError
@@ -132,18 +131,6 @@ class PublicPool(HTTPSConnectionPool):
     ConnectionCls = PublicConnection
 
 
-class PoolAdapter(HTTPAdapter):
-    """Uses the given connections instead of the usual ones."""
-
-    def __init__(self, pools: dict[str, Any]) -> None:
-        self.pools = pools
-        super().__init__(pool_connections=1, pool_maxsize=1, max_retries=0)
-
-    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
-        super().init_poolmanager(*args, **kwargs)
-        self.poolmanager.pool_classes_by_scheme = self.pools
-
-
 def public_session(url: str, *, extra_hosts: frozenset[str], call_log: CallLog | None = None) -> HttpSession:
     """A session that only talks to this address. Raises ``ConfigurationInvalid`` for one that the hub does not talk to."""
     session = HttpSession(
@@ -156,7 +143,8 @@ def public_session(url: str, *, extra_hosts: frozenset[str], call_log: CallLog |
         largest_body=LARGEST_ANSWER_BYTES,
     )
     is_listed = HostPolicy(extra_hosts=extra_hosts).permits(url)
-    pools = {"http": ListedPool, "https": ListedTlsPool} if is_listed else {"https": PublicPool}
-    for scheme in ("https", "http"):
-        session.session.mount(f"{scheme}://", PoolAdapter(pools))
+    # Instead of the usual ones.
+    session.pools.pool_classes_by_scheme = (
+        {"http": ListedPool, "https": ListedTlsPool} if is_listed else {"https": PublicPool}
+    )
     return session

@@ -90,7 +90,7 @@ class Settings:
 
     @classmethod
     def fields(cls) -> tuple[SettingField, ...]:
-        return fields_of(cls)
+        return fields_of(cls)  # type: ignore[arg-type]
 
     @classmethod
     def parse(cls: type[SettingsT], data: Mapping[str, Any]) -> SettingsT:
