@@ -37,6 +37,7 @@ from syncjobs.webhook_turns import look_after_next
 
 logger = logging.getLogger(__name__)
 
+OVERDUE_AFTER = timedelta(seconds=2 * TIMING.dispatch)
 SLOT_FREE_AFTER = timedelta(seconds=TIMING.slot_free_after)
 
 URGENT_LANES = (Lane.ORDERS,)
@@ -156,7 +157,9 @@ def work(owner: str, keeper: LeaseKeeper, *, urgent_only: bool, seconds: float, 
             if clock.is_time("sweep", TIMING.sweep):
                 sweep()
             if clock.is_time("dispatch", TIMING.dispatch):
-                dispatch_due()
+                # One slot queues what is due, so that much of it is queued together; the urgent one steps in when that
+                # slot is at something long.
+                dispatch_due(timezone.now() - (OVERDUE_AFTER if urgent_only else timedelta(0)))
             if clock.is_time("latencies", TIMING.latencies):
                 count_latencies(timezone.now())
             step = 0
