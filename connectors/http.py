@@ -9,15 +9,15 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from functools import cache
-from ssl import SSLContext
+from ssl import SSLContext, create_default_context
 from typing import Any, TypeVar
 from urllib.parse import urlencode, urlsplit
 
-import certifi
 import msgspec
-import urllib3
-from urllib3.exceptions import ConnectTimeoutError, HTTPError, NewConnectionError, ReadTimeoutError, SSLError
-from urllib3.util.ssl_ import create_urllib3_context
+import requests
+from requests.adapters import DEFAULT_CA_BUNDLE_PATH, HTTPAdapter
+from urllib3.exceptions import HTTPError as Urllib3Error
+from urllib3.exceptions import ReadTimeoutError
 
 from connectors.budget import Budget, utc_now
 from connectors.errors import (
@@ -116,20 +116,18 @@ class HttpSession:
         self.hosts = hosts
         self.budget = budget
         self.call_log = call_log
-        self.headers = {
-            "User-Agent": USER_AGENT,
-            "Accept": "application/json",
-            "Accept-Encoding": "gzip, deflate",
-            **(headers or {}),
-        }
+        self.headers = {"User-Agent": USER_AGENT, "Accept": "application/json", **(headers or {})}
         self.limit_headers = limit_headers
         self.timeouts = (connect_timeout, read_timeout)
         self.largest_body = largest_body
-        # No proxies, no cookies, no redirects, no retries: nothing but the calls that are made here.
-        self.pools = urllib3.PoolManager(num_pools=1, maxsize=1, ssl_context=trusted_roots())
+        self.session = requests.Session()
+        self.session.trust_env = False
+        adapter = OneRemote()
+        self.session.mount("https://", adapter)
+        self.session.mount("http://", adapter)
 
     def close(self) -> None:
-        self.pools.clear()
+        self.session.close()
 
     def get(self, path: str, params: Mapping[str, Any] | None = None) -> HttpResponse:
         return self.request("GET", path, params=params)
@@ -203,47 +201,42 @@ class HttpSession:
     ) -> HttpResponse:
         host = urlsplit(url).netloc
         try:
-            answer = self.pools.urlopen(
+            with self.session.request(
                 method,
                 url,
-                body=body or None,
-                headers=headers,
-                timeout=urllib3.Timeout(connect=self.timeouts[0], read=self.timeouts[1]),
-                redirect=False,
-                retries=False,
-                preload_content=False,
-            )
-            try:
-                record.status = answer.status
+                data=body or None,
+                headers=dict(headers),
+                timeout=self.timeouts,
+                allow_redirects=False,
+                stream=True,
+            ) as answer:
+                record.status = answer.status_code
                 record.response_headers = dict(answer.headers)
                 record.response_body = self._read_body(answer, host)
-                return HttpResponse(answer.status, answer.headers, record.response_body, url)
-            finally:
-                # An answer that was read to its end has given its connection back; any other one loses it.
-                answer.close()
+                return HttpResponse(answer.status_code, answer.headers, record.response_body, url)
         except ContractBroken as error:
             if reads:
                 raise
             raise OutcomeUnknown(error.message) from error
-        except SSLError as error:
+        except requests.exceptions.SSLError as error:
             raise RemoteUnavailable(f"{host}: the TLS certificate cannot be verified ({error}).") from error
-        except NewConnectionError as error:
-            raise RemoteUnavailable(f"{host} cannot be reached: {plain_reason(error)}.") from error
-        except ConnectTimeoutError as error:
+        except requests.exceptions.ConnectTimeout as error:
             raise RemoteUnavailable(f"{host} did not accept a connection within {self.timeouts[0]:g} s.") from error
-        except ReadTimeoutError as error:
+        except (requests.exceptions.ReadTimeout, ReadTimeoutError) as error:
             raise self._lost(reads, f"{host} did not answer within {self.timeouts[1]:g} s.") from error
-        except (HTTPError, OSError) as error:
-            if record.status is None:
-                raise self._lost(reads, f"{host} closed the connection before it answered.") from error
+        except requests.exceptions.ConnectionError as error:
+            if never_sent(error):
+                raise RemoteUnavailable(f"{host} cannot be reached: {plain_reason(error)}.") from error
+            raise self._lost(reads, f"{host} closed the connection before it answered.") from error
+        except (requests.exceptions.RequestException, Urllib3Error, OSError) as error:
             raise self._lost(reads, f"The answer of {host} was cut off: {plain_reason(error)}.") from error
 
-    def _read_body(self, answer: urllib3.BaseHTTPResponse, host: str) -> bytes:
+    def _read_body(self, answer: requests.Response, host: str) -> bytes:
         limit = self.largest_body
         declared = answer.headers.get("Content-Length", "")
         if declared.isdigit() and int(declared) > limit:
             raise ContractBroken(f"{host} wants to send {int(declared):,} bytes; the hub takes {limit:,} at most.")
-        body: bytes = answer.read(limit + 1, decode_content=True)
+        body: bytes = answer.raw.read(limit + 1, decode_content=True)
         if len(body) > limit:
             raise ContractBroken(f"{host} sent more than {limit:,} bytes; the hub stopped reading.")
         return body
@@ -281,12 +274,24 @@ class HttpSession:
         return RecordRefused(f"{path} was refused with status {status}{reason}.", status=status, body=response.text())
 
 
+class OneRemote(HTTPAdapter):
+    """One connection at a time to one remote, which trusts the same roots as requests does. They are read once per process:
+    requests reads them for every connection, which takes longer than a whole call."""
+
+    def __init__(self) -> None:
+        super().__init__(pool_connections=1, pool_maxsize=1, max_retries=0)
+
+    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
+        super().init_poolmanager(*args, ssl_context=trusted_roots(), **kwargs)
+
+    def cert_verify(self, conn: Any, url: str, verify: Any, cert: Any) -> None:
+        """Nothing to prepare: the context of the pool verifies."""
+        conn.cert_reqs = "CERT_REQUIRED"
+
+
 @cache
 def trusted_roots() -> SSLContext:
-    """Read once: that takes longer than a whole call."""
-    context = create_urllib3_context()
-    context.load_verify_locations(certifi.where())
-    return context
+    return create_default_context(cafile=DEFAULT_CA_BUNDLE_PATH)
 
 
 def encode_body(json: Any, form: Mapping[str, str] | None) -> tuple[bytes, str]:
@@ -359,6 +364,12 @@ def describe_body(body: bytes, error: Exception) -> str:
     if not body:
         return "it is empty."
     return f"{error} (the first bytes are {body[:80]!r})"
+
+
+def never_sent(error: requests.exceptions.ConnectionError) -> bool:
+    """True when the connection could not even be opened, so that nothing was sent."""
+    text = repr(error)
+    return "NewConnectionError" in text or "NameResolutionError" in text or "ConnectTimeout" in text
 
 
 def plain_reason(error: Exception) -> str:

@@ -20,7 +20,7 @@ from urllib3.exceptions import NewConnectionError
 from connectors.budget import Budget
 from connectors.errors import ConfigurationInvalid
 from connectors.hosts import HostPolicy
-from connectors.http import CallLog, HttpSession
+from connectors.http import CallLog, HttpSession, OneRemote
 
 CONNECT_SECONDS = 3.0
 READ_SECONDS = 5.0
@@ -131,6 +131,18 @@ class PublicPool(HTTPSConnectionPool):
     ConnectionCls = PublicConnection
 
 
+class PoolAdapter(OneRemote):
+    """Uses the given connections instead of the usual ones."""
+
+    def __init__(self, pools: dict[str, Any]) -> None:
+        self.pools = pools
+        super().__init__()
+
+    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
+        super().init_poolmanager(*args, **kwargs)
+        self.poolmanager.pool_classes_by_scheme = self.pools
+
+
 def public_session(url: str, *, extra_hosts: frozenset[str], call_log: CallLog | None = None) -> HttpSession:
     """A session that only talks to this address. Raises ``ConfigurationInvalid`` for one that the hub does not talk to."""
     session = HttpSession(
@@ -143,8 +155,7 @@ def public_session(url: str, *, extra_hosts: frozenset[str], call_log: CallLog |
         largest_body=LARGEST_ANSWER_BYTES,
     )
     is_listed = HostPolicy(extra_hosts=extra_hosts).permits(url)
-    # Instead of the usual ones.
-    session.pools.pool_classes_by_scheme = (
-        {"http": ListedPool, "https": ListedTlsPool} if is_listed else {"https": PublicPool}
-    )
+    pools = {"http": ListedPool, "https": ListedTlsPool} if is_listed else {"https": PublicPool}
+    for scheme in ("https", "http"):
+        session.session.mount(f"{scheme}://", PoolAdapter(pools))
     return session
