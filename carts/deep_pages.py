@@ -3,10 +3,12 @@ And lists of which nobody counts how long they are: that would mean to read all 
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeVar, cast
 
 from django.core.paginator import EmptyPage, Page, Paginator
 from django.db.models import QuerySet
+
+AnyRows = TypeVar("AnyRows", bound="QuerySet[Any]")
 
 # Up to here one query is cheaper than two.
 DEEP = 2_000
@@ -35,11 +37,25 @@ class MoreThan(int):
 class LongQuerySet(QuerySet[Any]):
     """Known to have more rows than are counted. With a further filter it is an ordinary one again."""
 
+    @classmethod
+    def of(cls, rows: QuerySet[Any]) -> LongQuerySet:
+        return copy_as(cls, rows)
+
     def count(self) -> int:
         return MoreThan(MOST_COUNTED + 1)
 
     def filter(self, *args: Any, **kwargs: Any) -> QuerySet[Any]:
-        return QuerySet(self.model, self.query, self.db).filter(*args, **kwargs)
+        return copy_as(QuerySet, self).filter(*args, **kwargs)
+
+    def exclude(self, *args: Any, **kwargs: Any) -> QuerySet[Any]:
+        return copy_as(QuerySet, self).exclude(*args, **kwargs)
+
+
+def copy_as(kind: type[AnyRows], rows: QuerySet[Any]) -> AnyRows:
+    """The same rows with all that was asked for with them (``prefetch_related``, ...), as this kind of queryset."""
+    copied: Any = rows.all()
+    copied.__class__ = kind
+    return cast(AnyRows, copied)
 
 
 class DeepPaginator(Paginator):  # type: ignore[type-arg]

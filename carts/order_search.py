@@ -45,7 +45,7 @@ def find_orders(orders: QuerySet[Order], text: str) -> QuerySet[Order]:
         orders = orders.alias(own_line=Subquery(lines.filter(order=OuterRef("pk")).values("pk")[:1]))
         fits |= Q(own_line__isnull=False)
     found = orders.filter(fits)
-    return found if len(few) == 3 else LongQuerySet(found.model, found.query, found.db)
+    return found if len(few) == 3 else LongQuerySet.of(found)
 
 
 def first_ids(orders: QuerySet[Order]) -> list[int]:

@@ -129,7 +129,7 @@ def json_text(value: Any) -> str:
 
 
 def rounded_text(places: int) -> Convert:
-    """Every third amount is zero, which needs no rounding."""
+    """Zero, the most frequent amount, needs no rounding."""
 
     def convert(value: Decimal) -> str:
         return str(round(value, places)) if value else "0"

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import io
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -303,3 +307,19 @@ def test_prune_deletes_what_is_older_than_its_retention(db: None, manage: Callab
 def test_sandbox_names_the_systems_it_has(manage: Callable[..., Outcome]) -> None:
     with pytest.raises(CommandError, match=r"Known: .*vend"):
         manage("sandbox", "nothing")
+
+
+@pytest.mark.parametrize("command", ["migrate", "makemigrations", "doctor", "worker"])
+def test_what_is_wrong_with_the_settings_is_said_without_a_traceback(command: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "manage.py", command],
+        cwd=Path(__file__).resolve().parents[1],
+        env={**os.environ, "DJANGO_SETTINGS_MODULE": "integration_manager.settings", "SECRET_KEY": "short"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert done.stderr.startswith("SECRET_KEY is missing or too short. Put 50 random characters into .env")
+    assert "Traceback" not in done.stdout + done.stderr

@@ -99,6 +99,16 @@ def test_of_many_it_is_said_that_there_are_more(smiths: list[Order], text: str) 
     assert list(many.order_by("placed_at", "pk")) == smiths[::-1]
 
 
+def test_of_many_a_part_is_counted_and_what_belongs_to_each_is_fetched_at_once(
+    smiths: list[Order], django_assert_num_queries: Any
+) -> None:
+    many = find_orders(Order.objects.select_related("cart").prefetch_related("lines"), "smith")
+    assert (str(many.count()), many.exclude(pk=smiths[0].pk).count()) == ("3+", 4)
+    for page in (many, many.filter(pk__in=[order.pk for order in smiths])):
+        with django_assert_num_queries(2):
+            assert {(order.cart.name, len(order.lines.all())) for order in page} == {(smiths[0].cart.name, 1)}
+
+
 @pytest.mark.parametrize("text", ["smith", "book"])
 def test_what_is_many_in_all_may_be_few_within_a_filter(smiths: list[Order], text: str) -> None:
     few = find_orders(Order.objects.filter(placed_at__gte=moment(3)), text)
