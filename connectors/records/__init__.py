@@ -1,7 +1,8 @@
 """Canonical records: what travels between the remote world and the database.
 
 Money and quantities are ``Decimal`` made from text, times are aware UTC, ids are opaque strings. Records are frozen:
-whoever needs another value makes another record. Import them from here; the modules only keep them apart by subject.
+whoever needs another value makes another record (``dataclasses.replace``; ``msgspec.structs.replace`` for orders, their
+parts and addresses). Import them from here; the modules only keep them apart by subject.
 """
 
 from connectors.records.amounts import ZERO
